@@ -1,0 +1,81 @@
+"""Person re-identification from one pedestrian crop to a ranked gallery and a score.
+
+The package is one sentence spelled out in files, read from left to right:
+
+    image  ->  embedding  ->  ranking  ->  score
+    data/      models/        ranking      evaluation
+               losses
+               training
+               embedding
+
+Six calls carry it: `read_dataset`, a model's constructor, `fit`, `embed`, `rank`, `evaluate`.
+
+Names are imported on first use (PEP 562), so that `import reidlab` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Sample": "data.samples",
+    "Samples": "data.samples",
+    "Splits": "data.samples",
+    "Batch": "data.samples",
+    "ImageDataset": "data.images",
+    "check_images": "data.images",
+    "read_dataset": "data.readers",
+    "TrainTransform": "data.transforms",
+    "EvalTransform": "data.transforms",
+    "PKSampler": "data.samplers",
+    "baseline_small": "models.baseline",
+    "baseline_resnet50": "models.baseline",
+    "reid_loss": "losses",
+    "save_model": "checkpoints",
+    "load_model": "checkpoints",
+    "TrainConfig": "training",
+    "History": "training",
+    "fit": "training",
+    "Recipe": "recipes",
+    "recipe": "recipes",
+    "Embeddings": "embedding",
+    "embed": "embedding",
+    "Ranking": "ranking",
+    "rank": "ranking",
+    "Scores": "evaluation",
+    "evaluate": "evaluation",
+}
+
+__all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
+
+if TYPE_CHECKING:
+    from reidlab.checkpoints import load_model, save_model
+    from reidlab.data.images import ImageDataset, check_images
+    from reidlab.data.readers import read_dataset
+    from reidlab.data.samplers import PKSampler
+    from reidlab.data.samples import Batch, Sample, Samples, Splits
+    from reidlab.data.transforms import EvalTransform, TrainTransform
+    from reidlab.embedding import Embeddings, embed
+    from reidlab.evaluation import Scores, evaluate
+    from reidlab.losses import reid_loss
+    from reidlab.models.baseline import baseline_resnet50, baseline_small
+    from reidlab.ranking import Ranking, rank
+    from reidlab.recipes import Recipe, recipe
+    from reidlab.training import History, TrainConfig, fit
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its file the first time it is asked for."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'reidlab' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"reidlab.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, for tab completion."""
+    return sorted([*globals(), *_HOME])

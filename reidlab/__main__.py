@@ -1,0 +1,5 @@
+"""`python -m reidlab` is the `reidlab` command."""
+
+from reidlab.cli import main
+
+main()

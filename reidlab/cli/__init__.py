@@ -1,0 +1,92 @@
+"""The `reidlab` command: make data, train, evaluate."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+HELP = """usage: reidlab COMMAND [options]
+
+Person re-identification: from one pedestrian crop to a ranked gallery and a score.
+
+commands:
+{commands}
+
+`reidlab COMMAND --help` explains a command and shows examples.
+
+a first session:
+  reidlab data make --out people
+  reidlab train baseline --data people --epochs 20 --out run
+  reidlab evaluate run
+"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command: a line for the overview, and where its function lives."""
+
+    summary: str
+    module: str
+
+    def load(self) -> Callable[[Sequence[str]], None]:
+        """The function that takes the command's arguments; imported only when it is used."""
+        import importlib
+
+        return importlib.import_module(f"reidlab.cli.{self.module}").main
+
+
+COMMANDS = {
+    "data make": Command("render a synthetic dataset, laid out like Market-1501", "data_make"),
+    "train": Command("train a method on a dataset; an interrupted run continues", "train"),
+    "evaluate": Command("score a trained model: CMC, mAP, mINP", "evaluate"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; exit with 1 on bad input, 2 on bad usage, 130 on Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve a busy laptop
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return
+    if arguments[0] in ("-V", "--version"):
+        from reidlab import __version__
+
+        print(f"reidlab {__version__}")
+        return
+    name = " ".join(arguments[:2]) if arguments[0] == "data" else arguments[0]
+    if name not in COMMANDS:
+        complain(f"unknown command {name!r}{suggestion(name)}; `reidlab --help` lists them", 2)
+    try:
+        COMMANDS[name].load()(arguments[len(name.split()) :])
+    except (ValueError, FloatingPointError) as error:
+        complain(str(error), 1)
+    except BrokenPipeError:  # the reader of our output has gone, as in `reidlab ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        complain("interrupted; the same command continues where it stopped", 130)
+
+
+def overview() -> str:
+    """The text of `reidlab --help`."""
+    width = max(map(len, COMMANDS))
+    rows = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return HELP.format(commands="\n".join(rows)).rstrip()
+
+
+def suggestion(name: str) -> str:
+    """`, did you mean ...?` when a command looks similar, else nothing."""
+    near = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f", did you mean {near[0]!r}?" if near else ""
+
+
+def complain(message: str, status: int) -> Any:
+    """Print an error without a traceback and leave."""
+    print(f"reidlab: {message}", file=sys.stderr)
+    raise SystemExit(status)

@@ -1,0 +1,115 @@
+"""One notebook as data: tidied for the repository, cut down for students, described in a line.
+
+Everything works on `nbformat` notebooks in memory; nothing here runs code.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+KEPT_METADATA = ("tags", "jupyter")  # of a cell; timings and editor settings are dropped
+
+
+def read(path: str | os.PathLike[str]) -> NotebookNode:
+    """The notebook at `path`, in the current format.
+
+    Raises:
+        ValueError: no such file, or not a notebook.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no notebook {path}; give files that end in .ipynb")
+    try:
+        return nbformat.read(path, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, KeyError) as error:
+        raise ValueError(f"{path} is no notebook: {str(error).splitlines()[0]}") from None
+
+
+def write(notebook: NotebookNode, path: str | os.PathLike[str]) -> None:
+    """Replace the file at `path` in one step: a reader sees the old notebook or the new one."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(nbformat.writes(notebook).rstrip("\n") + "\n")
+        mode = path.stat().st_mode if path.exists() else 0o644
+        os.chmod(name, mode & 0o777)
+        os.replace(name, path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def tags(cell: NotebookNode) -> list[str]:
+    """The tags of a cell."""
+    return cell.metadata.get("tags", [])
+
+
+def title(notebook: NotebookNode, fallback: str = "") -> str:
+    """The first heading, without its hashes."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for line in cell.source.splitlines():
+                if line.startswith("# "):
+                    return line[2:].strip()
+    return fallback
+
+
+def tidy(notebook: NotebookNode) -> NotebookNode:
+    """A copy that says only what the author wrote and what the cells gave back.
+
+    Widget state, timings, editor settings and Python versions go; cell ids follow from the text of
+    the cells, so that running a notebook twice, or building it again, changes nothing but outputs.
+    """
+    notebook = copy.deepcopy(notebook)
+    notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info={"name": "python"})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    taken: set[str] = set()
+    for cell in notebook.cells:
+        kept = {key: cell.metadata[key] for key in KEPT_METADATA if cell.metadata.get(key)}
+        cell.metadata = NotebookNode(kept)
+        cell.id = _name_cell(cell, taken)
+        taken.add(cell.id)
+    return notebook
+
+
+def _name_cell(cell: NotebookNode, taken: set[str]) -> str:
+    """An id from kind and text; the second cell of the same text gets another."""
+    for repetition in range(len(taken) + 1):
+        text = f"{cell.cell_type} {repetition} {cell.source}"
+        name = hashlib.sha256(text.encode()).hexdigest()[:8]
+        if name not in taken:
+            return name
+    raise AssertionError("more names than cells")
+
+
+def student_version(notebook: NotebookNode) -> NotebookNode:
+    """A copy to hand out: no solutions, no outputs."""
+    notebook = tidy(notebook)
+    notebook.cells = [cell for cell in notebook.cells if "solution" not in tags(cell)]
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def unfinished(notebook: NotebookNode) -> list[int]:
+    """Positions, counted from 1, of code cells that were not executed."""
+    return [
+        number
+        for number, cell in enumerate(notebook.cells, start=1)
+        if cell.cell_type == "code" and cell.source.strip() and not cell.execution_count
+    ]
+
+
+def plain(text: str) -> str:
+    """Text without terminal colours."""
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)

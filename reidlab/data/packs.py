@@ -1,0 +1,169 @@
+"""Packs: the decoded images of a dataset in one file beside the JPEGs, for reading without decoding.
+
+A folder with a pack holds `manifest.json`, which lists every image with its label and file size,
+and `pack.npy`, uint8 (N, 3, H, W), whose rows are in the order of the manifest. The pack is only
+a faster way to the same pixels: whatever does not match is read from the image files instead.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import mmap
+import os
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reidlab.data.samples import Sample
+
+MANIFEST, PACK = "manifest.json", "pack.npy"
+FORMAT = 1  # of the manifest; raise it when its layout changes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says. Shared between callers, so nobody changes it.
+
+    Args:
+        content: the parsed file: format, name, options, fingerprint, people, images, pack, ...
+        rows: image file, relative to the folder, with "/" -> (row of the pack, bytes of the file).
+    """
+
+    content: Mapping[str, Any]
+    rows: Mapping[str, tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """The rows of a pack that hold some samples, in their order.
+
+    Args:
+        path: the `.npy` file.
+        size: (H, W) of its images.
+        rows: one row per sample.
+    """
+
+    path: Path
+    size: tuple[int, int]
+    rows: list[int]
+
+    def read(self) -> Tensor:
+        """The images, (len(rows), 3, H, W) uint8, copied into memory."""
+        images = np.load(self.path, mmap_mode="r")
+        return torch.from_numpy(np.asarray(images[self.rows]))
+
+
+def read_pack(samples: Sequence[Sample], size: tuple[int, int]) -> Tensor | None:
+    """The images of `samples` from their pack: (N, 3, H, W) uint8, or `None` without a fitting one.
+
+    Args:
+        samples: of one dataset made by this package, in any order, repeated or not.
+        size: (H, W) in pixels; a pack of another size does not fit.
+    """
+    pack = find_pack(samples)
+    if pack is None or pack.size != tuple(size):
+        return None
+    return pack.read()
+
+
+def find_pack(samples: Sequence[Sample]) -> Pack | None:
+    """Where the decoded images of `samples` lie; `None` when they have to be read from their files.
+
+    That is when they come from several folders, when there is no pack or a damaged one, when a
+    file is not in the pack, or when its size is not the recorded one (somebody replaced it).
+    """
+    if not samples:
+        return None
+    top = os.path.dirname(os.path.dirname(samples[0].path))
+    manifest = read_manifest(top)
+    if manifest is None:
+        return None
+    rows = []
+    for sample in samples:
+        row = _row_of(sample, top, manifest)
+        if row is None:
+            log.debug("%s is not the file that was packed; the pack is not used", sample.path)
+            return None
+        rows.append(row)
+    if reason := pack_complaint(top, manifest):
+        log.debug("%s: %s; the pack is not used", top, reason)
+        return None
+    height, width = manifest.content["pack"]["shape"][2:]
+    return Pack(Path(top, PACK), (height, width), rows)
+
+
+def _row_of(sample: Sample, top: str, manifest: Manifest) -> int | None:
+    folder, name = os.path.split(sample.path)
+    above, part = os.path.split(folder)
+    row, size = manifest.rows.get(f"{part}/{name}", (None, -1)) if above == top else (None, -1)
+    try:
+        return row if row is not None and os.stat(sample.path).st_size == size else None
+    except OSError:
+        return None
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> Manifest | None:
+    """The manifest in `folder`, or `None` when there is none that this version can read."""
+    path = os.path.join(folder, MANIFEST)
+    try:
+        status = os.stat(path)
+        return _parse(path, status.st_mtime_ns, status.st_size)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.debug("%s cannot be read: %r", path, error)
+        return None
+
+
+@lru_cache(maxsize=8)
+def _parse(path: str, mtime: int, size: int) -> Manifest:
+    """Time and size only tell versions of the file apart."""
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    if content["format"] != FORMAT:
+        raise ValueError(f"format {content['format']}, this version reads {FORMAT}")
+    rows = {image["file"]: (row, image["bytes"]) for row, image in enumerate(content["images"])}
+    count, channels, height, width = content["pack"]["shape"]
+    if count != len(rows) or channels != 3 or min(height, width) < 1:
+        raise ValueError(f"{len(rows)} images, but a pack of {content['pack']['shape']}")
+    return Manifest(content, rows)
+
+
+def pack_complaint(folder: str | os.PathLike[str], manifest: Manifest) -> str:
+    """Why the pack in `folder` is not the one of `manifest`; empty when it is."""
+    path, expected = os.path.join(folder, PACK), manifest.content["pack"]
+    try:
+        status = os.stat(path)
+        if status.st_size != expected["bytes"]:
+            return f"{PACK} has {status.st_size} bytes, expected {expected['bytes']}"
+        if _checksum(path, status.st_mtime_ns, status.st_size) != expected["crc32"]:
+            return f"{PACK} has changed since it was written (checksum)"
+        images = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, KeyError) as error:
+        return f"{PACK} cannot be read ({error})"
+    if images.dtype != np.uint8 or list(images.shape) != list(expected["shape"]):
+        return f"{PACK} is {images.dtype} {images.shape}, expected uint8 {expected['shape']}"
+    return ""
+
+
+def checksum(path: str | os.PathLike[str]) -> int:
+    """CRC-32 of a file's bytes; about a second per gigabyte."""
+    if os.path.getsize(path) == 0:
+        return 0
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return zlib.crc32(mapped)
+
+
+@lru_cache(maxsize=8)
+def _checksum(path: str, mtime: int, size: int) -> int:
+    """Computed once per version of the file; time and size tell versions apart."""
+    return checksum(path)

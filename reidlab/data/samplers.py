@@ -1,0 +1,148 @@
+"""Which images form a batch: P identities x K images, or a plain shuffle."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+
+def pk_batches(
+    pids: Sequence[int],
+    ids_per_batch: int,
+    images_per_id: int,
+    *,
+    shuffler: random.Random,
+    drawer: np.random.RandomState,
+) -> list[list[int]]:
+    """One epoch of batches of P identities x K images, as positions in `pids`.
+
+    Each identity's images are shuffled and cut into chunks of K (an identity with fewer than K
+    images draws K with replacement; an incomplete last chunk rests this epoch). Then batches take
+    one chunk each of P identities, drawn among those with chunks left, until fewer than P are left.
+
+    Args:
+        pids: one person id per image.
+        ids_per_batch: P.
+        images_per_id: K.
+        shuffler: shuffles images and draws identities.
+        drawer: draws with replacement.
+
+    Source: Hermans et al. 2017 (arXiv:1703.07737); the order of draws is that of the sampler
+    which TransReID (arXiv:2102.04378) trains with.
+    """
+    chunks = _chunks(pids, images_per_id, shuffler, drawer)
+    batches = []
+    waiting = list(chunks)
+    while len(waiting) >= ids_per_batch:
+        batch: list[int] = []
+        for pid in shuffler.sample(waiting, ids_per_batch):
+            batch += chunks[pid].pop(0)
+            if not chunks[pid]:
+                waiting.remove(pid)
+        batches.append(batch)
+    return batches
+
+
+def _chunks(
+    pids: Sequence[int], size: int, shuffler: random.Random, drawer: np.random.RandomState
+) -> dict[int, list[list[int]]]:
+    """Person id -> chunks of `size` positions, people in order of first appearance."""
+    positions: dict[int, list[int]] = {}
+    for position, pid in enumerate(pids):
+        positions.setdefault(int(pid), []).append(position)
+    chunks = {}
+    for pid, own in positions.items():
+        if len(own) < size:
+            own = drawer.choice(own, size=size, replace=True).tolist()
+        shuffler.shuffle(own)
+        whole = len(own) - len(own) % size
+        chunks[pid] = [own[start : start + size] for start in range(0, whole, size)]
+    return chunks
+
+
+class PKSampler:
+    """Batches of P identities x K images; a new order for every epoch, the same for every seed.
+
+    Args:
+        pids: one person id per image.
+        ids_per_batch: P, at least 2: a triplet needs a negative.
+        images_per_id: K.
+        seed: with the epoch it decides the order; epoch 0 uses `seed` itself.
+
+    Raises:
+        ValueError: fewer people than P, or P or K too small.
+    """
+
+    def __init__(
+        self, pids: Sequence[int], ids_per_batch: int = 16, images_per_id: int = 4, *, seed: int = 0
+    ) -> None:
+        people = len(set(pids))
+        if ids_per_batch < 1 or images_per_id < 1:
+            raise ValueError(f"P and K must be positive, got {ids_per_batch} x {images_per_id}")
+        if people < ids_per_batch:
+            raise ValueError(
+                f"a batch needs {ids_per_batch} people, the samples have {people}; "
+                f"lower ids_per_batch to {people} or fewer, or add people"
+            )
+        self.pids = list(pids)
+        self.ids_per_batch = ids_per_batch
+        self.images_per_id = images_per_id
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of epoch `epoch`."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Batches of positions of the current epoch."""
+        seed = epoch_seed(self.seed, self.epoch)
+        return iter(
+            pk_batches(
+                self.pids,
+                self.ids_per_batch,
+                self.images_per_id,
+                shuffler=random.Random(seed),
+                drawer=np.random.RandomState(seed),
+            )
+        )
+
+
+class ShuffleSampler:
+    """Plain batches: a permutation of all images per epoch, the last batch kept if large enough.
+
+    Args:
+        count: number of images.
+        batch_size: images per batch.
+        seed: with the epoch it decides the order.
+
+    Raises:
+        ValueError: no image, or no batch size.
+    """
+
+    def __init__(self, count: int, batch_size: int = 64, *, seed: int = 0) -> None:
+        if count < 1 or batch_size < 1:
+            raise ValueError(f"expected images and a batch size, got {count} and {batch_size}")
+        self.count, self.batch_size, self.seed, self.epoch = count, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of epoch `epoch`."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Batches of positions of the current epoch; batch norm cannot train on a single image."""
+        order = np.random.RandomState(epoch_seed(self.seed, self.epoch)).permutation(self.count)
+        batches = [
+            order[start : start + self.batch_size].tolist()
+            for start in range(0, self.count, self.batch_size)
+        ]
+        return iter([batch for batch in batches if len(batch) > 1])
+
+
+def epoch_seed(seed: int, epoch: int) -> int:
+    """A seed for one epoch: `seed` itself for epoch 0, an unrelated one for each other epoch."""
+    if epoch == 0:
+        return seed
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0])

@@ -1,0 +1,227 @@
+"""The records that describe a dataset: one image, four splits, one batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, SupportsIndex, overload
+
+import torch
+from torch import Tensor
+
+DISTRACTOR, JUNK = 0, -1
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image of one person, labels as on disk.
+
+    Args:
+        path: the image file.
+        pid: person id; 0 is a distractor (a plain negative), -1 is junk (ignored by protocols).
+        camid: camera id, as on disk (Market-1501 counts from 1).
+        viewid: viewpoint id, where a dataset has one.
+        attributes: column -> code, for instance `{"hat": 2}`.
+        caption: a sentence that describes the person.
+
+    Raises:
+        ValueError: `pid` or `camid` is not an integer, or below the smallest that has a meaning.
+    """
+
+    path: Path
+    pid: int
+    camid: int
+    viewid: int | None = None
+    attributes: Mapping[str, int] | None = None
+    caption: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        for name, smallest in (("pid", JUNK), ("camid", 0)):
+            value = getattr(self, name)
+            try:
+                value = value.__index__()
+            except AttributeError:
+                raise ValueError(f"{self.path}: {name} must be an integer, got {value!r}") from None
+            if value < smallest:
+                raise ValueError(f"{self.path}: {name} must be at least {smallest}, got {value}")
+            object.__setattr__(self, name, value)
+
+
+class Samples(list[Sample]):
+    """A list of `Sample` that remembers the dataset it was cut from: its cameras and its name.
+
+    A slice keeps them, so that a camera has one number in every part of a dataset.
+    """
+
+    def __init__(
+        self, samples: Iterable[Sample] = (), cameras: Sequence[int] = (), source: str = ""
+    ) -> None:
+        """Keep `samples`; without `cameras`, those that occur in them, sorted."""
+        super().__init__(samples)
+        self.cameras = list(cameras) or sorted({sample.camid for sample in self})
+        self.source = source
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Samples: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Sample | Samples:
+        """One sample, or a slice that remembers the same dataset."""
+        if isinstance(index, slice):
+            return Samples(super().__getitem__(index), self.cameras, self.source)
+        return super().__getitem__(index)
+
+
+def cameras_of(samples: Sequence[Sample]) -> list[int]:
+    """Camera ids as on disk, sorted: position in this list is the zero-based id."""
+    if isinstance(samples, Samples):
+        return samples.cameras
+    return sorted({sample.camid for sample in samples})
+
+
+def training_ids(samples: Sequence[Sample]) -> list[int]:
+    """Person ids to learn, sorted: position in this list is the class. Distractors and junk out."""
+    return sorted({sample.pid for sample in samples if sample.pid > DISTRACTOR})
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A dataset: who trains, who validates, who asks and who is searched.
+
+    Args:
+        train: samples to learn from.
+        query: one sample per question.
+        gallery: samples that are ranked; distractors (0) and junk (-1) included.
+        validation: a pair (query, gallery) of people who are in no other split; may be empty.
+        name: shown in tables.
+        fingerprint: short hash of names and labels; computed when not given.
+        cameras: sorted camera ids of all splits; computed when not given.
+
+    Raises:
+        ValueError: a validation person is also in another split.
+    """
+
+    train: list[Sample]
+    query: list[Sample]
+    gallery: list[Sample]
+    validation: tuple[list[Sample], list[Sample]] = ([], [])
+    name: str = "dataset"
+    fingerprint: str = ""
+    cameras: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        parts = self._parts()
+        held_out = people(self.validation[0]) | people(self.validation[1])
+        for part in ("train", "query", "gallery"):
+            if shared := held_out & people(parts[part]):
+                raise ValueError(
+                    f"{self.name}: {len(shared)} validation people are also in {part}, "
+                    f"for instance {min(shared)}; every person belongs to one side only"
+                )
+        cameras = self.cameras or sorted({s.camid for part in parts.values() for s in part})
+        wrapped = {name: Samples(part, cameras, self.name) for name, part in parts.items()}
+        for name in ("train", "query", "gallery"):
+            object.__setattr__(self, name, wrapped[name])
+        pair = (wrapped["validation query"], wrapped["validation gallery"])
+        object.__setattr__(self, "validation", pair)
+        object.__setattr__(self, "cameras", list(cameras))
+        object.__setattr__(self, "fingerprint", self.fingerprint or _digest(wrapped))
+
+    def _parts(self) -> dict[str, list[Sample]]:
+        return {
+            "train": self.train,
+            "validation query": self.validation[0],
+            "validation gallery": self.validation[1],
+            "query": self.query,
+            "gallery": self.gallery,
+        }
+
+    def __str__(self) -> str:
+        """The fingerprint table: images, people and cameras per split."""
+        rows = [("split", "images", "people", "cameras")]
+        for name, part in self._parts().items():
+            cameras = len({sample.camid for sample in part})
+            rows.append((name, count_images(part), f"{len(people(part)):,}", str(cameras)))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [
+            f"{row[0]:<{widths[0]}}  " + "  ".join(f"{row[i]:>{widths[i]}}" for i in (1, 2, 3))
+            for row in rows
+        ]
+        rule = "-" * len(lines[0])
+        head = f"{self.name}, fingerprint {self.fingerprint}"
+        return "\n".join([head, rule, lines[0], rule, *lines[1:], rule])
+
+    def __repr__(self) -> str:
+        """One line with the sizes."""
+        sizes = ", ".join(f"{name} {len(part)}" for name, part in self._parts().items())
+        return f"Splits({self.name!r}, {sizes}, fingerprint {self.fingerprint})"
+
+
+def people(samples: Sequence[Sample]) -> set[int]:
+    """Ids of real people: without distractors and junk."""
+    return {sample.pid for sample in samples if sample.pid > DISTRACTOR}
+
+
+def count_images(samples: Sequence[Sample]) -> str:
+    """Number of images, junk apart: `15,913 + 3,819 junk`."""
+    junk = sum(sample.pid == JUNK for sample in samples)
+    return f"{len(samples) - junk:,}" + (f" + {junk:,} junk" if junk else "")
+
+
+def _digest(parts: Mapping[str, Sequence[Sample]]) -> str:
+    lines = sorted(
+        f"{name}/{sample.path.name} {sample.pid} {sample.camid}"
+        for name, part in parts.items()
+        for sample in part
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a loss receives. B images; labels are zero-based.
+
+    Args:
+        images: (B, 3, H, W) float, normalised.
+        pids: (B,) int64 in 0..C-1, in the sorted order of the training ids.
+        camids: (B,) int64 in 0..cameras-1, in the sorted order of the dataset's cameras.
+        index: (B,) int64, position of each image in the list of samples.
+        viewids: (B,) int64, where the dataset has views.
+        attributes: column -> (B,) int64 codes, where the dataset has attributes.
+
+    Raises:
+        ValueError: the labels are not one per image.
+    """
+
+    images: Tensor
+    pids: Tensor
+    camids: Tensor
+    index: Tensor
+    viewids: Tensor | None = None
+    attributes: Mapping[str, Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        labels = {"pids": self.pids, "camids": self.camids, "index": self.index}
+        labels |= {"viewids": self.viewids} if self.viewids is not None else {}
+        labels |= dict(self.attributes or {})
+        for name, label in labels.items():
+            if label.shape != self.images.shape[:1]:
+                got = tuple(label.shape)
+                raise ValueError(f"expected {name} ({len(self.images)},), one per image, got {got}")
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+        fields: dict[str, Any] = {
+            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            for name, value in self.__dict__.items()
+        }
+        if self.attributes is not None:
+            fields["attributes"] = {k: v.to(device) for k, v in self.attributes.items()}
+        return Batch(**fields)

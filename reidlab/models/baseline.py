@@ -1,0 +1,172 @@
+"""The strong baseline: a residual trunk, global average pooling and a batch-norm neck.
+
+Source: Luo et al. 2019, "Bag of Tricks and a Strong Baseline for Deep Person
+Re-Identification" (arXiv:1903.07071).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from reidlab.data.transforms import EvalTransform
+from reidlab.models.layers import BNNeck, Branches, check_neck, seeded
+from reidlab.models.resnet import ResNet, resnet10, resnet50
+
+
+class Baseline(nn.Module):
+    """Image -> one feature -> identity logits.
+
+    Args:
+        trunk: image (B, 3, H, W) -> feature map (B, trunk.dim, h, w).
+        num_ids: C, number of training identities.
+        preprocess: the eval transform that belongs to the weights.
+        default_neck: side of the neck that `embed` reads: "before" or "after".
+
+    Raises:
+        ValueError: fewer than one identity, or an unknown neck.
+    """
+
+    def __init__(
+        self,
+        trunk: ResNet,
+        num_ids: int,
+        *,
+        preprocess: EvalTransform,
+        default_neck: str = "after",
+    ) -> None:
+        super().__init__()
+        if num_ids < 1:
+            raise ValueError(f"num_ids must be at least 1, got {num_ids}")
+        self.num_ids = num_ids
+        self.trunk = trunk
+        self.neck = BNNeck(trunk.dim, num_ids)
+        self.preprocess = preprocess
+        self.default_neck = check_neck(default_neck)
+        self.origin: dict[str, Any] = {}
+
+    def forward(
+        self, images: Tensor, camids: Tensor | None = None, viewids: Tensor | None = None
+    ) -> Branches:
+        """(B, 3, H, W) -> one feature (B, D) and its logits (B, C); cameras are not used."""
+        feature = self._pool(images)
+        return Branches([feature], [self.neck(feature)[1]])
+
+    def embed(
+        self,
+        images: Tensor,
+        camids: Tensor | None = None,
+        viewids: Tensor | None = None,
+        neck: str | None = None,
+    ) -> Tensor:
+        """(B, 3, H, W) -> feature for retrieval (B, D), not L2-normalised."""
+        feature = self._pool(images)
+        if check_neck(neck or self.default_neck) == "before":
+            return feature
+        return self.neck.norm(feature)
+
+    def _pool(self, images: Tensor) -> Tensor:
+        return self.trunk(images).mean(dim=(2, 3))  # (B, D, h, w) -> (B, D)
+
+
+def baseline_small(
+    num_ids: int,
+    *,
+    width: int = 32,
+    image_size: tuple[int, int] = (128, 64),
+    last_stride: int = 1,
+    seed: int = 0,
+) -> Baseline:
+    """The desk network: a half-width ResNet-10, 1.2 million weights, trained from scratch.
+
+    Args:
+        num_ids: C, number of training identities.
+        width: channels of the first stage; the feature has 8 times as many.
+        image_size: (H, W) in pixels.
+        last_stride: 1 keeps an 8x4 map of a 128x64 image.
+        seed: of the initial weights.
+    """
+    with seeded(seed):
+        trunk = resnet10(width=width, last_stride=last_stride)
+        model = Baseline(trunk, num_ids, preprocess=EvalTransform(size=image_size))
+    arguments = {"width": width, "image_size": list(image_size), "last_stride": last_stride}
+    return _signed(model, "baseline_small", num_ids, arguments)
+
+
+def baseline_resnet50(
+    num_ids: int,
+    *,
+    image_size: tuple[int, int] = (256, 128),
+    last_stride: int = 1,
+    stem_relu: bool = False,
+    pool: str = "3x3",
+    pretrained: bool | str | Path = False,
+    seed: int = 0,
+) -> Baseline:
+    """The published network: ResNet-50, feature 2048 wide, read after the neck.
+
+    Args:
+        num_ids: C, number of training identities.
+        image_size: (H, W) in pixels.
+        last_stride: 1 keeps a 16x8 map of a 256x128 image.
+        stem_relu: see `ResNet`; the published baseline has none.
+        pool: "3x3" as published, "2x2" as TransReID's copy has it.
+        pretrained: True for torchvision's ImageNet weights by name (downloaded when absent), or
+            the path of such a file.
+        seed: of the initial weights.
+
+    Raises:
+        ValueError: the weights cannot be had, or do not fit.
+    """
+    with seeded(seed):
+        trunk = resnet50(last_stride=last_stride, stem_relu=stem_relu, pool=pool)
+        model = Baseline(trunk, num_ids, preprocess=EvalTransform(size=image_size))
+    if pretrained:
+        load_imagenet(trunk, None if pretrained is True else Path(pretrained))
+    arguments = {
+        "image_size": list(image_size),
+        "last_stride": last_stride,
+        "stem_relu": stem_relu,
+        "pool": pool,
+    }
+    return _signed(model, "baseline_resnet50", num_ids, arguments)
+
+
+def _signed(model: Baseline, name: str, num_ids: int, arguments: dict[str, Any]) -> Baseline:
+    """`model`, remembering how to construct it again."""
+    model.origin = {"model": name, "arguments": {"num_ids": num_ids, **arguments}}
+    return model
+
+
+def load_imagenet(trunk: ResNet, file: Path | None = None) -> None:
+    """Fill `trunk` with ImageNet weights under torchvision's names, from the network or a file.
+
+    Raises:
+        ValueError: the file is missing or damaged, the download failed, or keys do not fit.
+    """
+    try:
+        if file is None:
+            from torchvision.models import ResNet50_Weights
+
+            state = ResNet50_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+        else:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a network or a damaged file may answer
+        where = file or "torchvision's ResNet-50"
+        raise ValueError(
+            f"cannot read ImageNet weights from {where} ({error}); pass the path of a "
+            "torchvision ResNet-50 file, or pretrained=False to start from random weights"
+        ) from error
+    wanted = trunk.state_dict()
+    given = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    missing, unknown = sorted(wanted.keys() - given), sorted(given.keys() - wanted)
+    counters = [key for key in missing if key.endswith("num_batches_tracked")]
+    if unknown or len(counters) < len(missing):
+        raise ValueError(
+            f"these are not the weights of this ResNet: missing {missing[:5]}, unknown "
+            f"{unknown[:5]}; expected torchvision's ResNet-50 (the layer 'fc' is ignored)"
+        )
+    trunk.load_state_dict(wanted | given)

@@ -1,0 +1,65 @@
+"""Pieces that two models or more share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+NECKS = ("before", "after")
+
+
+class Branches(NamedTuple):
+    """What every network's `forward` returns, in training and evaluation alike.
+
+    `features[j]` (B, D) is branch j before its neck, `logits[j]` (B, C) its identity scores.
+    A network with one branch has lists of length one; branch 0 is the global one.
+    """
+
+    features: list[Tensor]
+    logits: list[Tensor]
+
+
+class BNNeck(nn.Module):
+    """Batch-norm neck: metric losses read the feature before it, the classifier after it.
+
+    Args:
+        dim: D, width of the feature.
+        num_ids: C, number of training identities.
+
+    Source: Luo et al. 2019, "Bag of Tricks and a Strong Baseline for Deep Person
+    Re-Identification" (arXiv:1903.07071), section on BNNeck.
+    """
+
+    def __init__(self, dim: int, num_ids: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(dim)
+        self.norm.bias.requires_grad_(False)  # keeps features centred, which cosine ranking expects
+        self.classifier = nn.Linear(dim, num_ids, bias=False)
+        nn.init.normal_(self.classifier.weight, std=0.001)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) -> normalised feature (B, D), identity logits (B, C)."""
+        normed = self.norm(feature)
+        return normed, self.classifier(normed)
+
+
+def check_neck(neck: str) -> str:
+    """`neck` when it is "before" or "after", else a `ValueError` that lists both."""
+    if neck not in NECKS:
+        raise ValueError(f"neck must be one of {', '.join(NECKS)}, got {neck!r}")
+    return neck
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Initial weights drawn inside depend on `seed` alone; torch's own stream goes on untouched."""
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

@@ -1,0 +1,121 @@
+"""Method x profile -> network, loss and training: plain records, sources beside the numbers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from torch import Tensor, nn
+
+from reidlab.data.samples import Batch
+from reidlab.data.transforms import TrainTransform
+from reidlab.losses import reid_loss
+from reidlab.models.catalog import build
+from reidlab.training import TrainConfig
+
+PROFILES = ("desk", "paper")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one method is trained under one profile.
+
+    Args:
+        method: name on the command line.
+        profile: "desk" (two CPU cores, minutes) or "paper" (the published setting).
+        model: name of the network's constructor.
+        arguments: of that constructor, without `num_ids`.
+        loss: (model, batch, **loss_arguments) -> named terms.
+        loss_arguments: settings of the loss.
+        train: sampler, transforms, optimiser and schedule.
+        flip: average the features of image and mirror when evaluating.
+        source: where the numbers come from.
+    """
+
+    method: str
+    profile: str
+    model: str
+    loss: Callable[..., dict[str, Tensor]]
+    train: TrainConfig
+    source: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    loss_arguments: Mapping[str, Any] = field(default_factory=dict)
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("arguments", "loss_arguments"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def build(self, num_ids: int, **changes: Any) -> nn.Module:
+        """The network for `num_ids` people; `changes` replace arguments of its constructor."""
+        return build(self.model, num_ids=num_ids, **{**self.arguments, **changes})
+
+    def bound_loss(self) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
+        """The loss with its settings, as `fit` takes it."""
+        return functools.partial(self.loss, **self.loss_arguments)
+
+
+_BASELINE_DESK = Recipe(
+    method="baseline",
+    profile="desk",
+    model="baseline_small",
+    loss=reid_loss,
+    loss_arguments={"margin": 0.3, "smoothing": 0.1},
+    train=TrainConfig(
+        epochs=20,
+        ids_per_batch=8,
+        images_per_id=4,
+        lr=1e-3,
+        weight_decay=5e-4,
+        transform=TrainTransform(pad=5),
+    ),
+    flip=True,
+    source="chosen on the validation people of the default synthetic set",
+)
+
+_BASELINE_PAPER = Recipe(
+    method="baseline",
+    profile="paper",
+    model="baseline_resnet50",
+    arguments={"image_size": (256, 128), "pretrained": True},
+    loss=reid_loss,
+    loss_arguments={"margin": 0.3, "smoothing": 0.1},
+    train=TrainConfig(
+        epochs=120,
+        ids_per_batch=16,
+        images_per_id=4,
+        optimizer="adam",
+        lr=3.5e-4,
+        weight_decay=5e-4,
+        schedule="multistep",
+        schedule_by="epoch",
+        milestones=(40, 70),
+        gamma=0.1,
+        warmup_epochs=10,
+        warmup_factor=0.01,
+        transform=TrainTransform(
+            flip=0.5, pad=10, erase=0.5, erase_area=(0.02, 0.4), erase_fill="zero"
+        ),
+    ),
+    source="Luo et al. 2019 (arXiv:1903.07071) and its released configuration, without center loss",
+)
+
+RECIPES = {(r.method, r.profile): r for r in (_BASELINE_DESK, _BASELINE_PAPER)}
+
+
+def recipe(method: str, profile: str = "desk") -> Recipe:
+    """The recipe of `method` under `profile`.
+
+    Raises:
+        ValueError: no such method or profile; the message lists those there are.
+    """
+    if (method, profile) not in RECIPES:
+        methods = ", ".join(sorted({name for name, _ in RECIPES}))
+        raise ValueError(
+            f"no recipe for method {method!r} and profile {profile!r}; methods: {methods}; "
+            f"profiles: {', '.join(PROFILES)}"
+        )
+    return RECIPES[method, profile]

@@ -1,0 +1,8 @@
+"""One training loop for every method of the course: `fit`, its configuration and its log."""
+
+from reidlab.training.config import TrainConfig
+from reidlab.training.history import History
+from reidlab.training.loop import fit
+from reidlab.training.schedules import learning_rate, warmup_cosine, warmup_multistep
+
+__all__ = ["History", "TrainConfig", "fit", "learning_rate", "warmup_cosine", "warmup_multistep"]

@@ -1,0 +1,97 @@
+"""How to train: one dataclass, from which the command line derives its flags."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from reidlab.data.transforms import TrainTransform
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The defaults are the desk recipe of the baseline.
+
+    Raises:
+        ValueError: values out of range, or settings that contradict each other.
+    """
+
+    epochs: int = 10
+    """Passes over the sampler."""
+    seed: int = 0
+    """With the epoch it decides batches, augmentation and dropout."""
+    sampler: Literal["pk", "shuffle"] = "pk"
+    """"pk": P identities x K images per batch; "shuffle": a plain permutation."""
+    ids_per_batch: int = 8
+    """P."""
+    images_per_id: int = 4
+    """K; the batch size is P x K, for either sampler."""
+    transform: TrainTransform = field(default_factory=TrainTransform)
+    """Random flip, crop and erasing."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Fused where the device has it."""
+    lr: float = 1e-3
+    """Base learning rate."""
+    weight_decay: float = 5e-4
+    """For all parameters; coupled in adam and sgd, decoupled in adamw."""
+    bias_lr_factor: float = 1.0
+    """Parameters whose name contains "bias" learn at lr times this."""
+    momentum: float = 0.9
+    """Of sgd."""
+    schedule: Literal["cosine", "multistep", "constant"] = "cosine"
+    """Shape of the learning rate after the warm-up."""
+    schedule_by: Literal["step", "epoch"] = "step"
+    """Move the learning rate after every step, or once per epoch as most publications do."""
+    warmup_epochs: float = 1.0
+    """Linear warm-up."""
+    warmup_factor: float = 0.01
+    """Where the warm-up starts, as a share of lr."""
+    min_lr_factor: float = 0.002
+    """Where the cosine ends, as a share of lr."""
+    milestones: tuple[int, ...] = (40, 70)
+    """Epochs (counted from 0) at which multistep multiplies by gamma."""
+    gamma: float = 0.1
+    """See milestones."""
+    clip_norm: float | None = None
+    """Largest gradient norm."""
+    amp: bool | None = None
+    """bfloat16 autocast; None: on CUDA only."""
+    device: str | None = None
+    """None: CUDA, then MPS, then the CPU."""
+    in_memory: bool | None = None
+    """Keep images as uint8 in memory; None: when they need less than 2 GiB."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """Refuse bad images, or leave them out with a warning; decided before the first epoch."""
+    out: Path | None = None
+    """Folder for checkpoint and log; a run that was interrupted there is continued."""
+    restart: bool = False
+    """Start again even if `out` holds a checkpoint."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        positive = ("epochs", "ids_per_batch", "images_per_id", "lr")
+        not_negative = ("weight_decay", "warmup_epochs", "momentum", "min_lr_factor")
+        for names, fine, rule in (
+            (positive, lambda x: x > 0, "above 0"),
+            (not_negative, lambda x: x >= 0, "0 or more"),
+        ):
+            for name in names:
+                if not fine(getattr(self, name)):
+                    raise ValueError(f"{name} must be {rule}, got {getattr(self, name)}")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError(f"clip_norm must be above 0 or None, got {self.clip_norm}")
+        if self.sampler == "pk" and self.ids_per_batch < 2:
+            raise ValueError("ids_per_batch must be at least 2: a triplet needs a negative")
+        if self.ids_per_batch * self.images_per_id < 2:
+            raise ValueError("a batch needs at least 2 images: batch norm cannot train on one")
+
+    @property
+    def batch_size(self) -> int:
+        """P x K."""
+        return self.ids_per_batch * self.images_per_id
+
+    def identity(self) -> dict[str, Any]:
+        """Every setting that changes the result, as plain JSON values."""
+        neutral = ("device", "in_memory", "out", "restart")
+        return {key: value for key, value in asdict(self).items() if key not in neutral}

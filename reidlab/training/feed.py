@@ -1,0 +1,127 @@
+"""What `fit` eats: checked images, zero-based labels, batches for an epoch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from reidlab.data.images import ImageDataset, check_images
+from reidlab.data.packs import read_pack
+from reidlab.data.samplers import PKSampler, ShuffleSampler, epoch_seed
+from reidlab.data.samples import DISTRACTOR, Batch, Sample, cameras_of, training_ids
+from reidlab.data.transforms import EvalTransform
+from reidlab.training.config import TrainConfig
+
+MEMORY_LIMIT = 2 * 1024**3  # bytes of uint8 images that are kept without asking
+
+
+class TrainingData:
+    """Samples made ready for `fit`.
+
+    Args:
+        samples: training images; no distractors, no junk.
+        preprocess: size and normalisation of the network.
+        config: sampler, augmentation, where images are kept, what happens to bad ones.
+        progress: show bars while reading.
+
+    Raises:
+        ValueError: no samples, distractors or junk among them, bad images, too few people.
+    """
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        preprocess: EvalTransform,
+        config: TrainConfig,
+        *,
+        progress: bool = False,
+    ) -> None:
+        if outsiders := sum(sample.pid <= DISTRACTOR for sample in samples):
+            raise ValueError(
+                f"{outsiders} training samples are distractors (0) or junk (-1): nobody to learn; "
+                "pass splits.train, or filter by pid > 0"
+            )
+        self.ids = training_ids(samples)  # of all samples: a bad image never renumbers people
+        self.cameras = cameras_of(samples)
+        self.preprocess, self.config = preprocess, config
+        if read_pack(samples[:1], preprocess.size) is None:
+            samples = check_images(samples, on_error=config.on_error, progress=progress)
+        self.dataset = ImageDataset(
+            samples,
+            preprocess.size,
+            interpolation=config.transform.interpolation,
+            in_memory=self._fits(len(samples)),
+            progress=progress,
+        )
+        self._label(samples)
+        self.sampler = self._sampler()
+
+    def _fits(self, count: int) -> bool:
+        if self.config.in_memory is not None:
+            return self.config.in_memory
+        height, width = self.preprocess.size
+        return 3 * height * width * count <= MEMORY_LIMIT
+
+    def _label(self, samples: Sequence[Sample]) -> None:
+        class_of = {pid: i for i, pid in enumerate(self.ids)}
+        camera_of = {camid: i for i, camid in enumerate(self.cameras)}
+        self.pids = torch.tensor([class_of[sample.pid] for sample in samples])
+        self.camids = torch.tensor([camera_of[sample.camid] for sample in samples])
+        views = [sample.viewid for sample in samples if sample.viewid is not None]
+        view_of = {view: i for i, view in enumerate(sorted(set(views)))}
+        complete = len(views) == len(samples)
+        self.viewids = torch.tensor([view_of[view] for view in views]) if complete else None
+        tables = [sample.attributes for sample in samples if sample.attributes is not None]
+        complete = len(tables) == len(samples)
+        names = tables[0] if complete else ()
+        self.attributes = {n: torch.tensor([table[n] for table in tables]) for n in names}
+
+    def _sampler(self) -> PKSampler | ShuffleSampler:
+        config = self.config
+        if config.sampler == "pk":
+            pids = self.pids.tolist()
+            return PKSampler(pids, config.ids_per_batch, config.images_per_id, seed=config.seed)
+        return ShuffleSampler(len(self.dataset), config.batch_size, seed=config.seed)
+
+    def epoch(self, epoch: int) -> list[list[int]]:
+        """Positions per batch of epoch `epoch`, counted from 0.
+
+        Raises:
+            ValueError: there is not a single batch.
+        """
+        self.sampler.set_epoch(epoch)
+        batches = list(self.sampler)
+        if not batches:
+            raise ValueError("the samples do not fill a single batch; lower the batch size")
+        return batches
+
+    def batches(
+        self, indices: list[list[int]], epoch: int, device: torch.device
+    ) -> Iterator[Batch]:
+        """Augmented batches on `device`; augmentation depends on (seed, epoch) only."""
+        generator = torch.Generator().manual_seed(epoch_seed(self.config.seed, epoch))
+        for index, images in self.dataset.batches(indices):
+            images = images.to(device, non_blocking=True)
+            images = self.config.transform(images, self.preprocess, generator)
+            yield self._batch(index, images)
+
+    def _batch(self, index: Tensor, images: Tensor) -> Batch:
+        batch = Batch(
+            images=images,
+            pids=self.pids[index],
+            camids=self.camids[index],
+            index=index,
+            viewids=None if self.viewids is None else self.viewids[index],
+            attributes={n: codes[index] for n, codes in self.attributes.items()} or None,
+        )
+        return batch.to(images.device)
+
+    def digest(self) -> str:
+        """Short hash of file names and labels, to recognise the data of an interrupted run."""
+        lines = [
+            f"{sample.path.name} {sample.pid} {sample.camid}" for sample in self.dataset.samples
+        ]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

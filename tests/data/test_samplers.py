@@ -1,0 +1,72 @@
+import random
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from reidlab.data.samplers import PKSampler, ShuffleSampler, epoch_seed, pk_batches
+
+CASES = [("b16_k4", 4, 4), ("b32_k8", 4, 8)]
+
+
+def draw(pids, p, k, seed):
+    return pk_batches(pids, p, k, shuffler=random.Random(seed), drawer=np.random.RandomState(seed))
+
+
+@pytest.mark.parametrize(("case", "p", "k"), CASES)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_batches_match_the_reference_draw_by_draw(golden, case, p, k, seed):
+    data = golden.arrays("transreid/golden_sampler")
+    batches = draw(data["pids"].tolist(), p, k, seed)
+    assert sum(batches, []) == data[f"{case}_indices_seed{seed}"].tolist()
+
+
+@pytest.mark.parametrize(("case", "p", "k"), CASES)
+def test_yield_matches_the_reference_over_twenty_seeds(golden, case, p, k):
+    data = golden.arrays("transreid/golden_sampler")
+    pids = data["pids"].tolist()
+    yields = [sum(map(len, draw(pids, p, k, seed))) for seed in range(20)]
+    assert yields == data[f"{case}_yielded_20seeds"].tolist()
+
+
+def test_epoch_zero_of_the_sampler_is_the_reference_draw(golden):
+    data = golden.arrays("transreid/golden_sampler")
+    sampler = PKSampler(data["pids"].tolist(), 4, 4, seed=1)
+    assert sum(sampler, []) == data["b16_k4_indices_seed1"].tolist()
+
+
+def test_every_batch_has_p_people_with_k_images_each():
+    pids = np.random.default_rng(0).integers(0, 12, 200).tolist()
+    for batch in PKSampler(pids, 5, 4, seed=3):
+        counts = Counter(pids[i] for i in batch)
+        assert sorted(counts.values()) == [4] * 5
+
+
+def test_a_person_with_one_image_fills_its_places_with_that_image():
+    batch = next(iter(PKSampler([7, 8, 8, 8], 2, 3)))
+    assert Counter(batch)[0] == 3
+
+
+def test_epochs_differ_and_seeds_repeat():
+    first, second = (
+        PKSampler([0, 1, 2, 3] * 8, 2, 4, seed=5),
+        PKSampler([0, 1, 2, 3] * 8, 2, 4, seed=5),
+    )
+    assert list(first) == list(second)
+    second.set_epoch(1)
+    assert list(first) != list(second)
+    assert epoch_seed(5, 1) != epoch_seed(6, 1) != epoch_seed(5, 2)
+
+
+def test_too_few_people_are_refused_with_advice():
+    with pytest.raises(ValueError, match="needs 4 people, the samples have 1; lower"):
+        PKSampler([3, 3, 3], 4, 2)
+    with pytest.raises(ValueError, match="positive"):
+        PKSampler([1, 2], 2, 0)
+
+
+def test_shuffle_shows_every_image_once_and_never_a_batch_of_one():
+    assert sorted(sum(ShuffleSampler(10, 5, seed=1), [])) == list(range(10))
+    assert [len(batch) for batch in ShuffleSampler(11, 5)] == [5, 5]
+    with pytest.raises(ValueError, match="images"):
+        ShuffleSampler(0, 4)

@@ -1,0 +1,70 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from reidlab.data.samples import Batch, Sample, Samples, Splits, cameras_of, training_ids
+
+
+def person(pid, camid=1, name="a"):
+    return Sample(f"{name}_{pid}_{camid}.jpg", pid, camid)
+
+
+def test_labels_are_integers_as_on_disk():
+    sample = Sample("x.jpg", np.int64(3), torch.tensor(2))
+    assert (sample.pid, sample.camid) == (3, 2)
+    assert type(sample.pid) is int
+    with pytest.raises(ValueError, match=r"x.jpg: pid must be an integer, got 1.5"):
+        Sample("x.jpg", 1.5, 1)
+    with pytest.raises(ValueError, match="pid must be at least -1"):
+        Sample("x.jpg", -2, 1)
+
+
+def test_a_slice_keeps_the_cameras_of_the_whole_dataset():
+    samples = Samples([person(1, camid) for camid in (1, 2, 5)])
+    assert cameras_of(samples[:1]) == [1, 2, 5]
+    assert cameras_of(list(samples)[:1]) == [1]
+    assert cameras_of(pickle.loads(pickle.dumps(samples))) == [1, 2, 5]
+
+
+def test_every_split_shares_the_cameras_of_all_splits():
+    splits = Splits([person(1, 3)], [person(2, 1)], [person(2, 6)])
+    assert splits.cameras == [1, 3, 6]
+    assert cameras_of(splits.train) == [1, 3, 6]
+
+
+def test_people_to_learn_are_sorted_without_distractors_and_junk():
+    assert training_ids([person(9), person(0), person(-1), person(2), person(9)]) == [2, 9]
+
+
+def test_validation_people_must_be_in_no_other_split():
+    with pytest.raises(ValueError, match="1 validation people are also in gallery, for instance 2"):
+        Splits([person(1)], [person(3)], [person(2)], ([person(2)], [person(2, 2)]))
+
+
+def test_distractors_may_stand_on_both_sides():
+    Splits([person(1)], [person(2)], [person(0)], ([person(3)], [person(3, 2), person(0)]))
+
+
+def test_the_table_counts_images_people_cameras_and_keeps_junk_apart():
+    gallery = [person(2, 1), person(2, 2), person(0, 1), person(-1, 2)]
+    text = str(Splits([person(1)], [person(2)], gallery, name="tiny"))
+    row = next(line for line in text.splitlines() if line.startswith("gallery"))
+    assert row.split() == ["gallery", "3", "+", "1", "junk", "1", "2"]
+    assert "tiny, fingerprint" in text
+
+
+def test_the_fingerprint_follows_labels_and_names_not_folders_or_order():
+    one = Splits([person(1), person(4)], [person(2)], [person(3)])
+    moved = Splits([Sample("/else/a_4_1.jpg", 4, 1), person(1)], [person(2)], [person(3)])
+    other = Splits([person(1), person(5)], [person(2)], [person(3)])
+    assert one.fingerprint == moved.fingerprint != other.fingerprint
+
+
+def test_a_batch_has_one_label_per_image():
+    labels = torch.zeros(2, dtype=torch.int64)
+    batch = Batch(torch.zeros(2, 3, 4, 4), labels, labels, labels, attributes={"hat": labels})
+    assert len(batch.to("cpu")) == 2
+    with pytest.raises(ValueError, match=r"expected camids \(2,\)"):
+        Batch(torch.zeros(2, 3, 4, 4), labels, labels[:1], labels)

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+
+from reidlab.embedding import Embeddings
+from reidlab.evaluation import PerQuery, Scores, evaluate
+
+
+def blank(pids, camids, source=""):
+    """Labels without features, to go with a distance matrix."""
+    return Embeddings(torch.empty(len(pids), 0), pids, camids, source=source)
+
+
+# --- the record -----------------------------------------------------------------------------
+
+
+def test_scores_print_a_header_and_one_row():
+    query, gallery = blank([1, 2, 9], [0, 0, 0], "toy"), blank([2, 1, 1], [1, 1, 2], "toy")
+    distance = [[0.1, 0.2, 0.3], [0.1, 0.2, 0.3], [0.1, 0.2, 0.3]]
+    scores = evaluate(query, gallery, distance=distance)
+    assert scores.protocol == "market" and scores.source == "toy"
+    header, row = str(scores).splitlines()
+    assert header.split() == "protocol AP data rank-1 rank-5 rank-10 mAP mINP valid queries".split()
+    assert row.split()[:4] == ["market", "plain", "toy", "50.0%"]
+    assert row.split()[-5:] == ["79.2%", "83.3%", "2", "of", "3"]
+    assert "\n" not in repr(scores) and "toy" in repr(scores)
+    assert "trapezoid" in str(evaluate(query, gallery, distance=distance, ap="trapezoid"))
+
+
+def test_a_row_shows_counts_with_separators_and_dashes_beyond_the_curve():
+    nan = np.full(3368, 0.5)
+    scores = Scores(np.array([0.5, 0.75]), 0.5, 0.5, 3368, PerQuery(nan, nan), "market")
+    assert str(scores).splitlines()[1].endswith("3,368 of 3,368")
+    assert str(scores).splitlines()[1].split()[2:6] == ["-", "50.0%", "-", "-"]
+
+
+def test_rank_reads_the_curve_and_refuses_what_lies_beyond():
+    scores = evaluate(blank([1], [0]), blank([2, 1], [1, 1]), distance=[[0.0, 1.0]])
+    assert (scores.rank(1), scores.rank(2)) == (0.0, 1.0)
+    for k in (0, 3):
+        with pytest.raises(ValueError, match=f"from 1 to 2.*got {k}"):
+            scores.rank(k)
+
+
+def test_two_sources_are_both_named():
+    query, gallery = blank([1], [0], "flip"), blank([1], [1], "plain")
+    assert evaluate(query, gallery, distance=[[0.0]]).source == "flip / plain"
+    assert evaluate(query, blank([1], [1]), distance=[[0.0]]).source == "flip"
+
+
+def test_scores_that_do_not_fit_are_refused():
+    two, three = np.zeros(2), np.zeros(3)
+    for cmc, per_query in ((two, PerQuery(two, three)), (two[:0], PerQuery(two, two))):
+        with pytest.raises(ValueError, match=r"cmc \(R,\)"):
+            Scores(cmc, 0.0, 0.0, 2, per_query, "market")
+
+
+# --- what is refused ------------------------------------------------------------------------
+
+
+def test_no_valid_query_is_refused_with_the_reason():
+    query, gallery = blank([1, 2, 3], [0, 0, 0]), blank([1, 1, -1, 0], [0, 0, 0, 0])
+    message = "of 3 queries, 1 have their person only.*2 have no image.*check pids and camids"
+    with pytest.raises(ValueError, match=message):
+        evaluate(query, gallery, distance=np.zeros((3, 4)))
+
+
+def test_junk_alone_is_no_match_even_for_a_query_labelled_junk():
+    with pytest.raises(ValueError, match="found none"):
+        evaluate(blank([-1], [0]), blank([-1], [1]), distance=[[0.0]])
+
+
+def test_an_empty_gallery_or_query_set_is_refused():
+    with pytest.raises(ValueError, match="gallery images, got none for 2 queries"):
+        evaluate(blank([1, 2], [0, 0]), blank([], []), distance=np.zeros((2, 0)))
+    with pytest.raises(ValueError, match="expected queries, got none"):
+        evaluate(blank([], []), blank([1], [0]), distance=np.zeros((0, 1)))
+
+
+@pytest.mark.parametrize("option", ["protocol", "ap"])
+def test_an_unknown_choice_is_refused_with_the_list(option):
+    known = {"protocol": "'market'", "ap": "'plain', 'trapezoid'"}[option]
+    with pytest.raises(ValueError, match=f"{option} to be one of {known}, got 'other'"):
+        evaluate(blank([1], [0]), blank([1], [1]), distance=[[0.0]], **{option: "other"})
+
+
+def test_ranks_below_one_are_refused():
+    with pytest.raises(ValueError, match="ranks of at least 1, got 0"):
+        evaluate(blank([1], [0]), blank([1], [1]), distance=[[0.0]], ranks=0)
+
+
+def test_distances_and_features_that_do_not_fit_are_refused():
+    query, gallery = blank([1], [0]), blank([1, 2], [1, 1])
+    with pytest.raises(ValueError, match=r"distance of shape \(1, 2\).*got \(2, 1\)"):
+        evaluate(query, gallery, distance=np.zeros((2, 1)))
+    with pytest.raises(ValueError, match="query 0, gallery image 1"):
+        evaluate(query, gallery, distance=[[0.0, np.nan]])
+    with pytest.raises(ValueError, match="pass distance"):
+        evaluate(query, gallery)
+    with pytest.raises(ValueError, match=r"got 3 \(query\) and 0 \(gallery\)"):
+        evaluate(Embeddings(torch.ones(1, 3), [1], [0]), gallery)

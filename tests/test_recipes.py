@@ -1,0 +1,52 @@
+import dataclasses
+
+import pytest
+import torch
+
+from reidlab.data.samples import Batch
+from reidlab.recipes import RECIPES, recipe
+from reidlab.training.schedules import learning_rate, make_optimizer
+
+
+@pytest.mark.parametrize("key", RECIPES)
+def test_every_recipe_builds_its_network_and_takes_a_step(key):
+    chosen = recipe(*key)
+    changes = {"pretrained": False} if "pretrained" in chosen.arguments else {}
+    model = chosen.build(6, **changes)
+    height, width = model.preprocess.size
+    images = torch.randint(0, 256, (4, 3, height, width), dtype=torch.uint8)
+    pids = torch.tensor([0, 0, 1, 1])
+    batch = Batch(
+        chosen.train.transform(images, model.preprocess, torch.Generator().manual_seed(0)),
+        pids, pids, pids,
+    )  # fmt: skip
+    optimizer = make_optimizer(model, chosen.train)
+    before = [p.detach().clone() for p in model.parameters() if p.requires_grad]
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(chosen.train, 0, 1.0, group["base"])
+    torch.stack(list(chosen.bound_loss()(model, batch).values())).sum().backward()
+    optimizer.step()
+    after = [p for p in model.parameters() if p.requires_grad]
+    assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_paper_recipe_holds_the_published_numbers():
+    chosen = recipe("baseline", "paper")
+    train = chosen.train
+    assert (train.epochs, train.batch_size, train.images_per_id) == (120, 64, 4)
+    assert (train.optimizer, train.lr, train.weight_decay) == ("adam", 3.5e-4, 5e-4)
+    assert (train.milestones, train.warmup_epochs, train.gamma) == ((40, 70), 10, 0.1)
+    assert chosen.arguments["image_size"] == (256, 128)
+    assert dict(chosen.loss_arguments) == {"margin": 0.3, "smoothing": 0.1}
+
+
+def test_unknown_methods_and_profiles_list_the_known_ones():
+    with pytest.raises(ValueError, match="methods: baseline; profiles: desk, paper"):
+        recipe("baseline", "laptop")
+
+
+def test_a_recipe_cannot_be_changed_by_accident():
+    with pytest.raises(TypeError):
+        recipe("baseline").loss_arguments["margin"] = 1.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe("baseline").flip = False

@@ -1,0 +1,261 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+import torch
+from reidlab.data.readers import read_dataset
+
+from reidlab.losses import reid_loss
+from reidlab.models.baseline import baseline_small
+from reidlab.training import TrainConfig, fit
+
+TINY = {"epochs": 3, "ids_per_batch": 2, "images_per_id": 2, "device": "cpu"}
+
+
+def tiny_model(num_ids=4, seed=0):
+    return baseline_small(num_ids, width=4, image_size=(32, 16), seed=seed)
+
+
+@pytest.fixture
+def people(market_folder):
+    return read_dataset(market_folder).train
+
+
+def weights(model):
+    return {key: value.clone() for key, value in model.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+def figures(history):
+    return [
+        {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
+        for row in history.rows
+    ]
+
+
+def test_the_loss_falls_and_every_term_is_logged(people, tmp_path):
+    config = TrainConfig(**TINY | {"epochs": 8}, out=tmp_path / "run")
+    history = fit(tiny_model(), people, reid_loss, config)
+    losses = history.column("loss")
+    assert losses[-1] < 0.8 * losses[0]
+    with (tmp_path / "run" / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 9))
+    assert {"lr", "loss", "id", "triplet", "seconds"} <= set(rows[0])
+    total = float(rows[3]["id"]) + float(rows[3]["triplet"])
+    assert float(rows[3]["loss"]) == pytest.approx(total, rel=1e-4)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_does_not(people):
+    ends = []
+    for seed in (0, 0, 1):
+        model = tiny_model()
+        fit(model, people, reid_loss, TrainConfig(**TINY, seed=seed))
+        ends.append(weights(model))
+    assert same(ends[0], ends[1]) and not same(ends[0], ends[2])
+
+
+def test_construction_and_training_leave_the_global_random_state_alone(people):
+    before = torch.get_rng_state()
+    fit(tiny_model(seed=3), people, reid_loss, TrainConfig(**TINY | {"epochs": 1}))
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+class Stop(Exception):
+    """Raised by a test in the place of a power cut."""
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_stopped_run_continues_bit_for_bit(people, tmp_path, optimizer):
+    whole = tiny_model()
+    settings = TINY | {"optimizer": optimizer, "clip_norm": 1.0}
+    expected = fit(whole, people, reid_loss, TrainConfig(**settings))
+
+    def stop_in_epoch_two(epoch, model, row):
+        if epoch == 2:
+            raise Stop
+
+    config = TrainConfig(**settings, out=tmp_path)
+    with pytest.raises(Stop):
+        fit(tiny_model(), people, reid_loss, config, on_epoch=stop_in_epoch_two)
+    resumed = tiny_model(seed=9)  # whatever it starts from, the checkpoint decides
+    history = fit(resumed, people, reid_loss, config)
+    assert same(weights(whole), weights(resumed))
+    assert figures(history) == figures(expected)
+    again = tiny_model(seed=5)  # a finished run is only read
+    assert figures(fit(again, people, reid_loss, config)) == figures(expected)
+    assert same(weights(again), weights(whole))
+
+
+KILLED = """
+    import sys, time, torch
+    from reidlab.data.readers import read_dataset
+    from reidlab.losses import reid_loss
+    from reidlab.models.baseline import baseline_small
+    from reidlab.training import TrainConfig, fit
+    model = baseline_small(4, width=4, image_size=(32, 16))
+    config = TrainConfig(epochs=12, ids_per_batch=2, images_per_id=2, device="cpu", out=sys.argv[2])
+    print("ready", flush=True)
+    fit(model, read_dataset(sys.argv[1]).train, reid_loss, config,
+        on_epoch=lambda *_: print("epoch", flush=True))
+    torch.save(model.state_dict(), sys.argv[3])
+"""
+
+
+def test_a_killed_run_ends_in_the_same_weights(market_folder, tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(textwrap.dedent(KILLED))
+
+    def command(run):
+        return [sys.executable, str(script), str(market_folder), str(tmp_path / run)]
+
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run([*command("whole"), str(tmp_path / "a.pt")], check=True, env=env)
+    for epochs in (1, 3):  # killed twice, at two moments
+        process = subprocess.Popen(
+            [*command("cut"), str(tmp_path / "b.pt")], env=env, stdout=subprocess.PIPE, text=True
+        )
+        for line in process.stdout:
+            epochs -= line.startswith("epoch")
+            if epochs <= 0:
+                break
+        time.sleep(0.01 * epochs)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run([*command("cut"), str(tmp_path / "b.pt")], check=True, env=env)
+    a, b = (torch.load(tmp_path / name, weights_only=True) for name in ("a.pt", "b.pt"))
+    assert same(a, b)
+    assert not list((tmp_path / "cut").glob(".*.part"))
+
+
+def test_on_epoch_may_evaluate_and_add_columns(people):
+    def score(epoch, model, row):
+        model.eval()
+        return {"val_mAP": epoch / 10}
+
+    model = tiny_model()
+    history = fit(model, people, reid_loss, TrainConfig(**TINY), on_epoch=score)
+    assert history.column("val_mAP") == [0.1, 0.2, 0.3]
+    plain = tiny_model()
+    fit(plain, people, reid_loss, TrainConfig(**TINY))
+    assert same(weights(model), weights(plain))
+    with pytest.raises(ValueError, match="no column 'mAP'; the log has epoch"):
+        history.column("mAP")
+
+
+def test_images_in_memory_and_on_disk_train_the_same_weights(people):
+    ends = []
+    for in_memory in (True, False):
+        model = tiny_model()
+        fit(model, people, reid_loss, TrainConfig(**TINY, in_memory=in_memory))
+        ends.append(weights(model))
+    assert same(*ends)
+
+
+def test_a_checkpoint_of_another_run_is_refused_and_can_be_overwritten(people, tmp_path):
+    fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
+    with pytest.raises(ValueError, match="another run.*\n  seed: there 0, here 1"):
+        fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, seed=1, out=tmp_path))
+    with pytest.raises(ValueError, match="data: there"):
+        fit(tiny_model(), people[:-1], reid_loss, TrainConfig(**TINY, out=tmp_path))
+    with pytest.raises(ValueError, match="network: there"):
+        wider = baseline_small(4, width=8, image_size=(32, 16))
+        fit(wider, people, reid_loss, TrainConfig(**TINY, out=tmp_path))
+    fresh = TrainConfig(**TINY, seed=1, out=tmp_path, restart=True)
+    assert len(fit(tiny_model(), people, reid_loss, fresh)) == 3
+
+
+def test_a_checkpoint_cut_short_says_what_to_do(people, tmp_path):
+    config = TrainConfig(**TINY, out=tmp_path)
+    fit(tiny_model(), people, reid_loss, config)
+    file = tmp_path / "checkpoint.pt"
+    file.write_bytes(file.read_bytes()[:-500])
+    with pytest.raises(ValueError, match="checkpoint.pt is damaged.*delete it to start again"):
+        fit(tiny_model(), people, reid_loss, config)
+
+
+def test_a_folder_that_cannot_be_written_is_named(people, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ValueError, match="expected a folder, found a file"):
+        fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path / "file"))
+
+
+def test_bad_images_are_found_before_the_first_epoch(market_folder):
+    people = read_dataset(market_folder).train
+    people[5].path.write_bytes(b"no image")
+    seen = []
+    with pytest.raises(ValueError, match="1 of 24 images are bad") as caught:
+        fit(
+            tiny_model(), people, reid_loss, TrainConfig(**TINY), on_epoch=lambda *a: seen.append(a)
+        )
+    assert people[5].path.name in str(caught.value) and not seen
+    history = fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, on_error="skip"))
+    assert len(history) == 3
+
+
+def test_one_person_only_or_distractors_are_refused(people):
+    lonely = [sample for sample in people if sample.pid == people[0].pid]
+    with pytest.raises(ValueError, match="needs 2 people, the samples have 1"):
+        fit(tiny_model(), lonely, reid_loss, TrainConfig(**TINY))
+    with pytest.raises(ValueError, match="1 training samples are distractors"):
+        stranger = type(people[0])(people[0].path, 0, 1)
+        fit(tiny_model(), [*people, stranger], reid_loss, TrainConfig(**TINY))
+
+
+def test_a_person_with_one_image_trains(people):
+    kept = [s for s in people if s.pid != people[0].pid] + [people[0]]
+    fit(tiny_model(), kept, reid_loss, TrainConfig(**TINY | {"ids_per_batch": 4}))
+
+
+def test_a_network_with_too_few_classes_says_how_many_it_needs(people):
+    with pytest.raises(ValueError, match="3 classes, the samples 4 people.*num_ids=4"):
+        fit(tiny_model(num_ids=3), people, reid_loss, TrainConfig(**TINY))
+
+
+def test_a_diverging_loss_stops_the_run(people, tmp_path):
+    def broken(model, batch):
+        return {"id": reid_loss(model, batch)["id"] * float("nan")}
+
+    with pytest.raises(FloatingPointError, match="no longer finite in epoch 1.*lower lr"):
+        fit(tiny_model(), people, broken, TrainConfig(**TINY, out=tmp_path))
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_losses_receive_zero_based_labels(people):
+    batches = []
+
+    def watch(model, batch):
+        batches.append(batch)
+        return reid_loss(model, batch)
+
+    fit(tiny_model(), people, watch, TrainConfig(**TINY | {"epochs": 2}))
+    ids = sorted({sample.pid for sample in people})
+    for batch in batches:
+        for pid, camid, index in zip(batch.pids, batch.camids, batch.index, strict=True):
+            assert people[int(index)].pid == ids[int(pid)]
+            assert people[int(index)].camid == people.cameras[int(camid)]
+
+
+def test_autocast_trains_too(people):
+    history = fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, amp=True))
+    assert all(torch.isfinite(torch.tensor(history.column("loss"))))
+
+
+def test_the_settings_of_the_loss_belong_to_the_run(people, tmp_path):
+    import functools
+
+    soft = functools.partial(reid_loss, margin=None)
+    fit(tiny_model(), people, soft, TrainConfig(**TINY, out=tmp_path))
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["identity"]
+    assert json.dumps(saved) and saved["loss settings"] == {"margin": "None"}
+    with pytest.raises(ValueError, match="loss settings: there"):
+        fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
