@@ -220,8 +220,6 @@ def hit_places(row: NDArray[Any], same: Integers, removed: NDArray[np.bool_]) ->
         same: (S,) columns of the query's person, rising.
         removed: (S,) true for those that the protocol takes away.
     """
-    if removed.all():  # no images at all included
-        return np.empty(0, np.int64)
     places = places_of(row, same)
     order = places.argsort()
     gone = removed[order]
@@ -234,7 +232,7 @@ def places_of(row: NDArray[Any], columns: Integers) -> Integers:
     A place is the number of entries ahead: the equal or smaller ones to the left and the smaller
     ones to the right. Counting them beats sorting the row until a person has very many images.
     """
-    if len(columns) > 256:
+    if len(columns) > 128:
         places = np.empty(len(row), np.int64)
         places[row.argsort(kind="stable")] = np.arange(len(row))
         return places[columns]

@@ -33,6 +33,7 @@ def test_integer_features_become_float32():
 def test_read_only_and_reversed_arrays_are_accepted(recwarn):
     features = np.arange(6, dtype=np.float32).reshape(3, 2)
     features.flags.writeable = False
+    assert Embeddings(features, [0, 1, 2], [0, 0, 0]).features.tolist() == features.tolist()
     e = Embeddings(features[::-1], np.arange(3)[::-1], np.zeros(3, int))
     assert e.features[0].tolist() == [4, 5] and e.pids.tolist() == [2, 1, 0]
     assert not recwarn.list
@@ -116,9 +117,9 @@ def test_indexing_outside_raises_index_error():
 
 
 def test_normalized_rows_have_length_one_at_any_scale():
-    rows = [[3.0, 4.0], [3e30, -4e30], [3e-30, 4e-30], [0.0, 0.0]]
+    rows = [[3.0, 4.0, 0.0], [3e30, -4e30, 0.0], [3e-30, 4e-30, 0.0], [0.0, 0.0, 0.0]]
     unit = Embeddings(torch.tensor(rows), [1] * 4, [1] * 4).normalized().features
-    expected = torch.tensor([[0.6, 0.8], [0.6, -0.8], [0.6, 0.8], [0.0, 0.0]])
+    expected = torch.tensor([[0.6, 0.8, 0], [0.6, -0.8, 0], [0.6, 0.8, 0], [0, 0, 0]])
     torch.testing.assert_close(unit, expected)
 
 

@@ -11,6 +11,54 @@ def blank(pids, camids, source=""):
     return Embeddings(torch.empty(len(pids), 0), pids, camids, source=source)
 
 
+# --- small and awkward cases ----------------------------------------------------------------
+
+
+def test_a_hand_worked_example():
+    """Kept gallery of person 1, nearest first: hit, miss, hit; the same camera stands in front."""
+    query, gallery = blank([1], [0]), blank([1, 2, 1, 1, -1], [1, 1, 2, 0, 1])
+    distance = [[0.2, 0.3, 0.4, 0.1, 0.0]]
+    scores = evaluate(query, gallery, distance=distance)
+    assert scores.mean_ap == pytest.approx((1 / 1 + 2 / 3) / 2)
+    assert scores.mean_inp == pytest.approx(2 / 3)
+    assert scores.cmc.tolist() == [1.0] * 5
+    trapezoid = evaluate(query, gallery, distance=distance, ap="trapezoid")
+    assert trapezoid.mean_ap == pytest.approx(((1 + 1) / 2 + (2 / 3 + 1 / 2) / 2) / 2)
+
+
+def test_ties_rank_in_gallery_order():
+    first, last = blank([1, 2, 2], [1, 1, 1]), blank([2, 2, 1], [1, 1, 1])
+    query, level = blank([1], [0]), np.zeros((1, 3))
+    assert evaluate(query, first, distance=level).mean_ap == 1
+    assert evaluate(query, last, distance=level).mean_ap == pytest.approx(1 / 3)
+
+
+def test_infinite_distances_rank_last_in_gallery_order():
+    distance = [[np.inf, np.inf, -np.inf, 0.0]]
+    scores = evaluate(blank([1], [0]), blank([2, 1, 2, 2], [1] * 4), distance=distance)
+    assert scores.per_query.inp.tolist() == [1 / 4]
+
+
+def test_one_query_and_one_gallery_image_are_enough():
+    scores = evaluate(blank([1], [0]), blank([1], [1]), distance=[[0.3]])
+    assert scores.cmc.tolist() == [1.0] and scores.mean_ap == scores.mean_inp == 1.0
+
+
+def test_the_curve_repeats_its_last_value_where_few_images_are_kept():
+    query, gallery = blank([1, 2], [0, 0]), blank([1, 1, 1, 2], [0, 0, 1, 1])
+    distance = [[0.1, 0.2, 0.3, 0.0], [0.1, 0.2, 0.3, 0.4]]
+    assert evaluate(query, gallery, distance=distance).cmc.tolist() == [0.0, 0.5, 0.5, 1.0]
+    assert evaluate(query, gallery, distance=distance, ranks=2).cmc.tolist() == [0.0, 0.5]
+
+
+def test_a_query_without_a_match_has_nan_and_does_not_count():
+    query, gallery = blank([1, 2, 3], [0, 0, 0]), blank([1, 2, 2], [1, 0, 0])
+    scores = evaluate(query, gallery, distance=np.zeros((3, 3)))
+    assert np.isnan(scores.per_query.ap).tolist() == [False, True, True]
+    assert np.isnan(scores.per_query.inp).tolist() == [False, True, True]
+    assert scores.num_valid_queries == 1 and scores.mean_ap == 1.0 and scores.cmc[0] == 1.0
+
+
 # --- the record -----------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,12 +39,11 @@ class Make:
 def main(argv: Sequence[str]) -> None:
     """Parse, render, print the fingerprint table."""
     make = parse(Make, "data make", argv, examples=EXAMPLES)
-    start = time.perf_counter()
+    start, watched = time.perf_counter(), sys.stderr.isatty()
     if make.out is None:
-        splits = read_dataset("synthetic", **vars(make.options), progress=True)
-        print(splits)
+        print(read_dataset("synthetic", **vars(make.options), progress=watched))
         return
-    folder = make_dataset(make.out, make.options, overwrite=make.overwrite, progress=True)
+    folder = make_dataset(make.out, make.options, overwrite=make.overwrite, progress=watched)
     print(read_dataset(folder))
     print(f"{folder}: {time.perf_counter() - start:.0f} seconds")
     print(f"next: reidlab train baseline --data {folder} --out run")

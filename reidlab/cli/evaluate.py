@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,8 @@ class Evaluate:
     """A dataset's name, or a folder laid out like Market-1501."""
     split: Literal["test", "validation"] = "test"
     """Which query and gallery."""
-    flip: bool | None = None
-    """Average the features of image and mirror; by default as the recipe says."""
+    flip: Literal["recipe", "yes", "no"] = "recipe"
+    """Average the features of image and mirror."""
     neck: Literal["before", "after"] | None = None
     """Side of the neck; by default the one the method publishes."""
     ap: Literal["plain", "trapezoid"] = "plain"
@@ -63,12 +64,12 @@ def main(argv: Sequence[str]) -> None:
     if not parts[0]:
         raise ValueError(f"{splits.name} has no {options.split} queries")
     settings: dict[str, Any] = {
-        "flip": card.get("flip", False) if options.flip is None else options.flip,
+        "flip": _flip(options, card),
         "neck": options.neck,
         "batch_size": options.batch_size,
         "device": options.device,
         "on_error": options.on_error,
-        "progress": True,
+        "progress": sys.stderr.isatty(),
     }
     query, gallery = (embed(model, part, **settings) for part in parts)
     scores = evaluate(query, gallery, ap=options.ap)
@@ -91,6 +92,12 @@ def _dataset(options: Evaluate, card: dict[str, Any]) -> tuple[str]:
         return (card["data"]["read"],)
     except (KeyError, TypeError):
         raise ValueError(f"{options.run} does not say its dataset; name one with --data") from None
+
+
+def _flip(options: Evaluate, card: dict[str, Any]) -> bool:
+    if options.flip == "recipe":
+        return bool(card.get("flip", False))
+    return options.flip == "yes"
 
 
 def _held_out(options: Evaluate, card: dict[str, Any]) -> dict[str, int]:

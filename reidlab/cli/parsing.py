@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -18,8 +18,8 @@ def parse(
 
     Nested dataclasses give flags without a prefix, so that `--epochs` is enough.
     """
-    text = f"{inspect.getdoc(kind)}\n\nexamples:\n{inspect.cleandoc(examples)}"
-    options = {} if default is None else {"default": default}
+    text = "\n".join([str(inspect.getdoc(kind)), "", "examples:", examples.strip("\n")])
+    options: dict[str, Any] = {} if default is None else {"default": default}
     return tyro.cli(
         kind,
         prog=f"reidlab {name}",

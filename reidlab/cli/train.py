@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import tyro
 from torch import nn
+from tqdm.auto import tqdm
 
 from reidlab.checkpoints import WEIGHTS, save_model
 from reidlab.cli.parsing import parse
@@ -17,7 +18,7 @@ from reidlab.data.samples import Splits, training_ids
 from reidlab.embedding import embed
 from reidlab.evaluation import evaluate
 from reidlab.recipes import RECIPES, Recipe, recipe
-from reidlab.training import History, TrainConfig, fit
+from reidlab.training import History, OnEpoch, TrainConfig, fit
 
 EXAMPLES = """
   reidlab train baseline --data people --epochs 20 --out run
@@ -27,18 +28,18 @@ EXAMPLES = """
 Stopped or killed, the same command continues where the last finished epoch left it.
 """
 
+Profile = Literal["desk", "paper"]
+
 
 @dataclass(frozen=True)
 class Train:
     """Train a method on a dataset. Checkpoint, log and the final model go to the folder --out."""
 
-    method: tyro.conf.Positional[Literal["baseline"]]
-    """What to train."""
     config: TrainConfig = field(default_factory=TrainConfig)
     """How; the defaults come from the recipe of method and profile."""
     data: str = "synthetic"
     """A dataset's name, or a folder laid out like Market-1501."""
-    profile: Literal["desk", "paper"] = "desk"
+    profile: Profile = "desk"
     """desk: small network, minutes on two cores; paper: as published, needs a GPU."""
     pretrained: str | None = None
     """File with ImageNet weights (paper profile); "none" starts from random weights."""
@@ -50,11 +51,12 @@ class Train:
 
 def main(argv: Sequence[str]) -> None:
     """Parse, train, save the model with its card."""
-    chosen = recipe("baseline", _early(argv, "--profile", "desk"))
-    start = replace(chosen.train, out=Path("runs") / f"baseline-{chosen.profile}")
-    default = Train(method="baseline", config=start, profile=chosen.profile)  # pyright: ignore[reportArgumentType]
-    options = parse(Train, "train", _with_method(argv), examples=EXAMPLES, default=default)
-    chosen = recipe(options.method, options.profile)
+    method, argv = _split_method(argv)
+    profile = _profile(argv)
+    chosen = recipe(method, profile)
+    folder = Path("runs") / f"{method}-{profile}"
+    default = Train(config=replace(chosen.train, out=folder), profile=profile)
+    options = parse(Train, f"train {method}", argv, examples=EXAMPLES, default=default)
     splits = _read(options)
     print(splits)
     model = _build(chosen, options, len(training_ids(splits.train)))
@@ -63,37 +65,37 @@ def main(argv: Sequence[str]) -> None:
         splits.train,
         chosen.bound_loss(),
         options.config,
-        on_epoch=_validator(splits, chosen, options.validate_every),
-        progress=True,
+        on_epoch=_on_epoch(splits, chosen, options.validate_every, options.config.epochs),
+        progress=sys.stderr.isatty(),
     )
-    folder = options.config.out
-    assert folder is not None  # the default names one
+    folder = options.config.out or folder
     save_model(folder, model, _card(options, chosen, splits, history))
     last = history.rows[-1]
     print(f"{len(history)} epochs done, loss {last['loss']:.4f}; model: {folder / WEIGHTS}")
     print(f"next: reidlab evaluate {folder}")
 
 
-def _early(argv: Sequence[str], flag: str, default: str) -> str:
-    """The value of `flag` before the real parsing, since it chooses the defaults shown by it."""
-    known = {profile for _, profile in RECIPES}
-    for i, word in enumerate(argv):
-        value = word.split("=", 1)[1] if word.startswith(f"{flag}=") else None
-        if word == flag and i + 1 < len(argv):
-            value = argv[i + 1]
-        if value in known:
-            return value
-    return default
-
-
-def _with_method(argv: Sequence[str]) -> list[str]:
-    """`argv`; without a positional method tyro would silently take the default instance's."""
-    if {"-h", "--help"} & set(argv):
-        return list(argv)
+def _split_method(argv: Sequence[str]) -> tuple[str, list[str]]:
+    """The method and the other words; `--help` alone explains the first method."""
     methods = sorted({method for method, _ in RECIPES})
-    if not argv or argv[0].startswith("-"):
-        raise ValueError(f"which method? `reidlab train METHOD ...`, one of: {', '.join(methods)}")
-    return list(argv)
+    if argv and argv[0] in methods:
+        return argv[0], list(argv[1:])
+    if argv and argv[0] in ("-h", "--help"):
+        return methods[0], list(argv)
+    found = (
+        f"unknown method {argv[0]!r}" if argv and not argv[0].startswith("-") else "which method?"
+    )
+    raise ValueError(f"{found} `reidlab train METHOD ...`, METHOD one of: {', '.join(methods)}")
+
+
+def _profile(argv: Sequence[str]) -> Profile:
+    """The profile, read before the real parsing since it decides the defaults of all flags."""
+    joined = " ".join(argv).replace("=", " ").split()
+    return (
+        "paper"
+        if ["--profile", "paper"] in [joined[i : i + 2] for i in range(len(joined))]
+        else "desk"
+    )
 
 
 def _read(options: Train) -> Splits:
@@ -112,7 +114,8 @@ def _build(chosen: Recipe, options: Train, num_ids: int) -> nn.Module:
     return chosen.build(num_ids, **changes)
 
 
-def _validator(splits: Splits, chosen: Recipe, every: int):
+def _on_epoch(splits: Splits, chosen: Recipe, every: int, epochs: int) -> OnEpoch:
+    """Score the validation people every so many epochs, and print one line per epoch."""
     query, gallery = splits.validation
     if every and not query:
         raise ValueError(
@@ -120,14 +123,18 @@ def _validator(splits: Splits, chosen: Recipe, every: int):
             "--validate-every"
         )
 
-    def validate(epoch: int, model: nn.Module, row: dict[str, float]) -> dict[str, float]:
-        if not every or epoch % every:
-            return {}
-        parts = [embed(model, part, flip=chosen.flip) for part in (query, gallery)]
-        scores = evaluate(*parts)
-        return {"val_mAP": scores.mean_ap, "val_rank1": float(scores.cmc[0])}
+    def report(epoch: int, model: nn.Module, row: dict[str, float]) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if every and (epoch % every == 0 or epoch == epochs):
+            scores = evaluate(*(embed(model, part, flip=chosen.flip) for part in (query, gallery)))
+            found = {"val_mAP": scores.mean_ap, "val_rank1": scores.rank(1)}
+        skipped = ("epoch", "lr", "seconds", "images_per_second")
+        terms = [f"{k} {v:.3f}" for k, v in (row | found).items() if k not in skipped]
+        speed = f"{row['images_per_second']:.0f} images/s"
+        tqdm.write("  ".join([f"epoch {epoch:>3}/{epochs}", *terms, speed]))
+        return found
 
-    return validate
+    return report
 
 
 def _card(options: Train, chosen: Recipe, splits: Splits, history: History) -> dict[str, Any]:

@@ -121,9 +121,7 @@ def _read_part(folder: Path, known: _Known) -> list[Sample]:
         )
     labels = [(int(match[1]), int(match[2])) for match in matches if match]
     base = f"{folder}{os.sep}"
-    return [
-        known.sample(base + name, *label) for name, label in zip(names, labels, strict=True)
-    ]
+    return [known.sample(base + name, *label) for name, label in zip(names, labels, strict=True)]
 
 
 def image_names(folder: str | os.PathLike[str]) -> list[str]:

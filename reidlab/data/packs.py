@@ -1,4 +1,4 @@
-"""Packs: the decoded images of a dataset in one file beside the JPEGs, for reading without decoding.
+"""Packs: the decoded images of a dataset in one file beside the JPEGs, read without decoding.
 
 A folder with a pack holds `manifest.json`, which lists every image with its label and file size,
 and `pack.npy`, uint8 (N, 3, H, W), whose rows are in the order of the manifest. The pack is only

@@ -92,7 +92,7 @@ def gallery_strip(
     image_height = min(image_width * height / width, 3.0)
     row_height = HEAD + image_height + FOOT
     top = 0.4 if title else 0.05
-    page = new_page(top + row_height * len(queries) + 0.3, sharpness=1.5)
+    page = new_page(top + row_height * len(queries) + 0.3, sharpness=1.25)
     page.suptitle(title, x=0.01, y=1 - 0.08 / page.get_figheight(), ha="left", va="top")
     size = (PIXELS_HIGH, round(PIXELS_HIGH * image_width / image_height))
     for row, q in enumerate(queries):

@@ -76,10 +76,13 @@ class PageFigure(Figure):
 
     sharpness: float = 2.0
 
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _ipython_display_(self) -> None:
+        """Show the picture; IPython asks this first, before pyplot's own way with figures."""
+        from IPython.display import display
+
         width, height = (round(inches * DPI) for inches in self.get_size_inches())
-        data = {"image/png": self.png(), "text/plain": f"<Figure {width}x{height}>"}
-        return data, {"image/png": {"width": width, "height": height}}
+        bundle = {"image/png": self.png(), "text/plain": f"<Figure {width}x{height}>"}
+        display(bundle, raw=True, metadata={"image/png": {"width": width, "height": height}})
 
     def png(self) -> bytes:
         """The picture as a PNG file with a palette."""
@@ -96,7 +99,7 @@ def reduce_colours(picture: Image.Image) -> Image.Image:
     Without the second part a thin line of text among photographs would borrow their colours.
     """
     inks = [(255, 255, 255)] + [tint for ink in INKS for tint in _tints(ink)]
-    found = picture.quantize(256 - len(inks), Image.Quantize.MEDIANCUT).getpalette("RGB") or []
+    found = picture.quantize(256 - len(inks), Image.Quantize.FASTOCTREE).getpalette("RGB") or []
     common = np.array(found).reshape(-1, 3)
     apart = (
         np.abs(common[:, None] - np.array(inks)).max(axis=2) > 12

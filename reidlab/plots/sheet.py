@@ -166,7 +166,7 @@ def _mosaic(
     for crop, (row, column) in zip(crops, place, strict=True):
         sheet[tops[row] : tops[row] + height, lefts[column] : lefts[column] + width] = crop
     top = 0.08 + over + (0.32 if title else 0.0)
-    page = new_page(top + down / inch + 0.05, sharpness=1.25)
+    page = new_page(top + down / inch + 0.05, sharpness=1.0)
     high = page.get_figheight()
     box = (margin / WIDTH, 0.05 / high, across / inch / WIDTH, down / inch / high)
     axes = page.add_axes(box)

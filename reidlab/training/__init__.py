@@ -2,7 +2,7 @@
 
 from reidlab.training.config import TrainConfig
 from reidlab.training.history import History
-from reidlab.training.loop import fit
+from reidlab.training.loop import OnEpoch, fit
 from reidlab.training.schedules import learning_rate, warmup_cosine, warmup_multistep
 
-__all__ = ["History", "TrainConfig", "fit", "learning_rate", "warmup_cosine", "warmup_multistep"]
+__all__ = ["History", "OnEpoch", "TrainConfig", "fit", "learning_rate", "warmup_cosine", "warmup_multistep"]

@@ -9,17 +9,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from reidlab.data.synthetic.person import Person
 from reidlab.data.synthetic.pose import Pose, Skeleton, skeleton, vector
 from reidlab.data.synthetic.quadrics import Array, Solids
-from reidlab.data.synthetic.wardrobe import Person
 from reidlab.data.synthetic.wear import hair, hats, in_head, luggage
 
 EASE = {"tshirt": 0.004, "shirt": 0.005, "sweater": 0.008, "hoodie": 0.011, "jacket": 0.013,
         "coat": 0.015}  # fmt: skip
 TRUNK = (0.455, 0.50, 0.54, 0.58, 0.625, 0.685, 0.745, 0.785, 0.815, 0.838, 0.85)
 WIDTH = {  # half widths at the heights of TRUNK
-    "male": (0.070, 0.094, 0.095, 0.091, 0.088, 0.094, 0.102, 0.101, 0.086, 0.050, 0.032),
-    "female": (0.074, 0.103, 0.101, 0.088, 0.076, 0.080, 0.089, 0.088, 0.074, 0.044, 0.028),
+    "male": (0.070, 0.094, 0.095, 0.091, 0.088, 0.094, 0.102, 0.099, 0.078, 0.046, 0.032),
+    "female": (0.074, 0.103, 0.101, 0.088, 0.076, 0.080, 0.089, 0.085, 0.066, 0.040, 0.028),
 }
 DEPTH = {
     "male": (0.052, 0.066, 0.065, 0.061, 0.058, 0.062, 0.067, 0.062, 0.052, 0.040, 0.034),
@@ -89,12 +89,12 @@ def _trunk(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
             slopes=(slopes[:, i], slopes[:, i + 1]),
         )  # fmt: skip
     ease = traits(people, lambda p: EASE[p.upper.kind])
-    neck_y = figure.spine(0.828)
+    neck_y = figure.spine(0.831)
     for name in "+-":
         shoulder = figure.joints["shoulder" + name]
         inner = neck_y + (shoulder - neck_y) * 0.22
         solids.limb(
-            inner, shoulder, figure.axes["front"], (0.031 + ease) * scale, (0.031 + ease) * scale,
+            shoulder, inner, figure.axes["front"], (0.025 + 0.5 * ease) * scale, 0.024 * scale,
             ("yoke", 0, 1, "torso"), flat=1.0,
         )  # fmt: skip
     base, chin = figure.spine(0.835), figure.joints["chin"]
@@ -138,15 +138,15 @@ def _arm(solids: Solids, figure: Skeleton, people: Sequence[Person], name: str) 
     )  # fmt: skip
     long = traits(people, lambda p: p.upper.long)
     ease = traits(people, lambda p: EASE[p.upper.kind] * (0.7 + 0.5 * p.upper.cut))
-    r_shoulder = (0.031 * strong + ease) * scale
-    r_elbow = (0.0235 * strong + ease * long) * scale
+    r_shoulder = (0.0275 * strong + 0.6 * ease) * scale
+    r_elbow = (0.0225 * strong + ease * long) * scale
     r_wrist = (0.0165 * strong + ease * 0.9 * long) * scale
     solids.ball(shoulder, r_shoulder, ("yoke", 0, 1, "torso"))
     solids.limb(elbow, shoulder, side, r_elbow, r_shoulder, ("arm", 0.5, 1.0, "torso"))
     solids.ball(elbow, r_elbow, ("arm", 0.49, 0.51, "torso"))
     solids.limb(wrist, elbow, side, r_wrist, r_elbow, ("arm", 0.0, 0.5, "torso"))
     cuff = shoulder + (elbow - shoulder) * 0.62
-    solids.limb(cuff, shoulder, side, (0.031 * strong + ease * 1.5) * scale, r_shoulder * 1.02,
+    solids.limb(cuff, shoulder, side, (0.0275 * strong + ease * 1.3) * scale, r_shoulder * 1.02,
                 ("arm", 0.7, 1.0, "torso"), shown=long < 0.5)  # fmt: skip
     along = hand - wrist
     along = along / np.linalg.norm(along, axis=1, keepdims=True)
@@ -255,4 +255,3 @@ def _head(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
             spot(sign * 0.30, 0.42, -0.02), (axes[0], up, axes[1]),
             (0.04 * size, 0.09 * size, 0.06 * size), ("neck", 0.9, 1, "head"),
         )  # fmt: skip
-

@@ -5,6 +5,7 @@ Values are sRGB in [0, 1].
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 RGB = tuple[float, float, float]
 
@@ -42,7 +43,8 @@ HAIR: dict[str, RGB] = {
 }
 SHOES: list[RGB] = [
     (0.06, 0.06, 0.06), (0.90, 0.90, 0.90), (0.32, 0.20, 0.12), (0.35, 0.36, 0.38),
-    (0.16, 0.20, 0.36), (0.66, 0.12, 0.12), (0.70, 0.58, 0.42),
+    (0.10, 0.10, 0.11), (0.82, 0.81, 0.78), (0.16, 0.20, 0.32), (0.55, 0.16, 0.15),
+    (0.62, 0.52, 0.40),
 ]  # fmt: skip
 
 
@@ -61,3 +63,8 @@ def pick(shades: list[RGB], rng: np.random.Generator) -> RGB:
 def shade_of(name: str, rng: np.random.Generator) -> RGB:
     """One shade of a named color class."""
     return pick(SHADES[name], rng)
+
+
+def tint(rgb: ArrayLike) -> NDArray[np.float32]:
+    """A color (or a single value) as a float32 array, for painting."""
+    return np.asarray(rgb, np.float32)

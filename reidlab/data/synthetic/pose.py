@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reidlab.data.synthetic.person import Person
 from reidlab.data.synthetic.quadrics import Array, unit
-from reidlab.data.synthetic.wardrobe import Person
 
-HEAD_SCALE = {"young": 1.30, "teenager": 1.05, "adult": 1.0, "old": 1.0}
+HEAD_SCALE = {"young": 1.34, "teenager": 1.08, "adult": 1.05, "old": 1.05}
 THIGH, SHIN, UPPER_ARM, FOREARM = 0.235, 0.235, 0.165, 0.145
-HIP, SHOULDER, NECK = 0.52, 0.815, 0.845
+HIP, SHOULDER, NECK = 0.52, 0.801, 0.845
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,14 @@ def skeleton(people: Sequence[Person], poses: Sequence[Pose]) -> Skeleton:
 
 
 def _leg(
-    name: str, sign: int, people: Sequence[Person], pelvis: Array, body: Array, phase: Array,
+    name: str,
+    sign: int,
+    people: Sequence[Person],
+    pelvis: Array,
+    body: Array,
+    phase: Array,
     stride: Array,
-) -> dict[str, Array]:  # fmt: skip
+) -> dict[str, Array]:
     """Hip to toe of one leg; `sole` is its lowest point."""
     beat = phase + (np.pi if sign < 0 else 0.0)
     wide = np.array([0.055 if p.gender == "male" else 0.053 for p in people])
@@ -128,12 +133,17 @@ def _leg(
 
 
 def _arm(
-    name: str, sign: int, people: Sequence[Person], poses: Sequence[Pose], figure: Skeleton,
-    phase: Array, walk: Array,
-) -> dict[str, Array]:  # fmt: skip
+    name: str,
+    sign: int,
+    people: Sequence[Person],
+    poses: Sequence[Pose],
+    figure: Skeleton,
+    phase: Array,
+    walk: Array,
+) -> dict[str, Array]:
     """Shoulder to hand of one arm."""
     beat = phase + (0.0 if sign < 0 else np.pi)
-    wide = np.array([0.108 if p.gender == "male" else 0.095 for p in people])
+    wide = np.array([0.104 if p.gender == "male" else 0.090 for p in people])
     wide *= np.array([0.92 if p.age == "young" else 1.0 + 0.04 * p.build for p in people])
     reach = np.array([p.arm_swing for p in people]) * walk
     angle = reach * np.sin(beat) - 0.02
@@ -168,5 +178,7 @@ def _head_axes(
     side, ahead = turned(turn)
     up = unit(vector(0, 1, 0) * np.cos(nod)[:, None] + ahead * np.sin(nod)[:, None])
     axes |= {"head side": side, "head up": up, "head front": np.cross(side, up)}
-    base = figure.joints["neck"] + vector(0, 0.022 * figure.body, (0.012 + 0.04 * lean) * figure.body)
+    base = figure.joints["neck"] + vector(
+        0, 0.022 * figure.body, (0.012 + 0.04 * lean) * figure.body
+    )
     figure.joints["chin"] = base

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 @dataclass
@@ -75,7 +75,8 @@ class Solids:
         frame = np.stack([axes[0], high - low, axes[1] * _column(aspect)], axis=2)
         length = np.linalg.norm(high - low, axis=1)
         s0, s1 = ((a1 - a0), (a1 - a0)) if slopes is None else (s * length for s in slopes)
-        self._add(frame, low, [0, a1 - a0, a0, 0, 1, s0, s1], tag, shown)
+        seam = 0.004 / length  # pieces overlap a little, or rays slip through where they meet
+        self._add(frame, low, [0, a1 - a0, a0, -seam, 1 + seam, s0, s1], tag, shown)
 
     def limb(
         self,
@@ -97,7 +98,11 @@ class Solids:
         self.frustum(low, high, (across, front), (a, a * flat, b, b * flat), tag, shown=shown)
 
     def ball(
-        self, center: Array, radius: object, tag: tuple[str, float, float, str], shown: object = True
+        self,
+        center: Array,
+        radius: object,
+        tag: tuple[str, float, float, str],
+        shown: object = True,
     ) -> None:
         """Sphere, closing a joint."""
         eye = [np.broadcast_to(np.eye(3)[i], center.shape) for i in range(3)]
@@ -179,14 +184,14 @@ def prepare(frames: Array, origins: Array, numbers: Array) -> Rays:
     offset = -(inverse @ origins[..., None])
     return Rays(
         center=origins[..., :2],
-        box=_bounds(frames, origins, numbers),
+        box=bounds(frames, origins, numbers),
         depth=np.concatenate([square, line], axis=-1),
         height=along,
         inverse=np.concatenate([inverse, offset], axis=-1),
     )
 
 
-def _bounds(frames: Array, origins: Array, numbers: Array) -> Array:
+def bounds(frames: Array, origins: Array, numbers: Array) -> Array:
     """Boxes (F, P, 4) around the projections: x0, y0, x1, y1."""
     e, k, r0, lo, hi = np.moveaxis(numbers[..., :5], -1, 0)
     plane = frames[..., :2, :]  # (F, P, 2, 3)

@@ -35,13 +35,13 @@ class Place:
 
 PLACES: dict[str, Place] = {
     "street": Place("paving", "brick", 2.6, 10.0, 3.0, 0.45, 0.62, ("pole", "bike", "bin")),
-    "park": Place("lawn", "trees", 3.0, 9.0, 7.0, 0.40, 0.62, ("hedge", "pole", "bin")),
-    "crossing": Place("zebra", "shops", 4.6, 9.0, 9.0, 0.42, 0.64, ("car", "pole", "bike")),
-    "hall": Place("tiles", "hall", 3.4, 9.0, 6.0, 0.22, 0.78, ("railing", "bin", "pole")),
+    "park": Place("lawn", "trees", 3.0, 9.0, 4.5, 0.40, 0.62, ("hedge", "pole", "bin")),
+    "crossing": Place("zebra", "shops", 4.4, 9.0, 5.5, 0.42, 0.64, ("car", "pole", "bike")),
+    "hall": Place("tiles", "hall", 3.2, 9.0, 4.0, 0.22, 0.78, ("railing", "bin", "pole")),
     "courtyard": Place("cobbles", "plaster", 2.4, 9.0, 2.2, 0.34, 0.68, ("bike", "hedge", "pole")),
-    "campus": Place("path", "glass", 3.8, 10.0, 9.0, 0.48, 0.60, ("railing", "hedge", "bike")),
+    "campus": Place("path", "glass", 3.0, 10.0, 5.5, 0.48, 0.60, ("railing", "hedge", "bike")),
     "station": Place("concrete", "train", 3.2, 8.0, 3.0, 0.20, 0.78, ("railing", "bin", "pole")),
-    "garage": Place("concrete", "pillars", 2.5, 9.0, 5.0, 0.25, 0.74, ("car", "pole", "bin")),
+    "garage": Place("concrete", "pillars", 2.5, 9.0, 4.0, 0.25, 0.74, ("car", "pole", "bin")),
     "market": Place("cobbles", "stalls", 2.8, 8.0, 3.5, 0.46, 0.62, ("bin", "bike", "pole")),
 }
 WORLDS: dict[str, tuple[str, ...]] = {

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from reidlab.data.synthetic.person import Person
 from reidlab.data.synthetic.pose import Pose
 from reidlab.data.synthetic.scene import PLACES, Camera
-from reidlab.data.synthetic.wardrobe import Person
 
 
 @dataclass(frozen=True)
@@ -175,9 +175,7 @@ def sample_junk(
     if case == 2:
         return replace(shot, shift=(sign * float(rng.uniform(0.42, 0.55)), 0.0))
     at = (sign * float(rng.uniform(0.42, 0.55)), float(rng.choice([-0.4, 0.4])))
-    return replace(
-        shot, bystander=bystander, bystander_at=at, shift=(-sign * 0.22, 0.0), zoom=1.2
-    )
+    return replace(shot, bystander=bystander, bystander_at=at, shift=(-sign * 0.22, 0.0), zoom=1.2)
 
 
 def _yaw(rng: np.random.Generator) -> float:
@@ -203,4 +201,5 @@ def _occluder(camera: Camera, rng: np.random.Generator, *, middle: bool = False)
     things = PLACES[camera.place].things
     kind = things[int(rng.integers(len(things)))]
     x = rng.uniform(-0.15, 0.15) if middle else rng.choice([-1, 1]) * rng.uniform(0.10, 0.40)
-    return Occluder(kind, float(x), float(rng.uniform(-0.22, -0.05)))
+    raised = rng.uniform(-0.22, -0.05) - 0.3 * (kind == "car")
+    return Occluder(kind, float(x), float(raised))

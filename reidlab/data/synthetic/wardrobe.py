@@ -1,7 +1,6 @@
-"""Who a person is: everything that stays the same from image to image.
+"""Who walks there: identities drawn with the frequencies of a world, look-alikes among them.
 
-`sample_people` draws identities with a numpy generator only, so that labels are the same on every
-machine. `Person.attributes` gives the Market-1501 annotation of what the renderer shows.
+Only a numpy generator is used, so that labels are the same on every machine.
 """
 
 from dataclasses import dataclass, replace
@@ -9,89 +8,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reidlab.data.synthetic.palette import (
-    HAIR, JEANS, LOWER_COLORS, RGB, SHADES, SHOES, SKIN, UPPER_COLORS, jitter, pick, shade_of,
-)  # fmt: skip
-
-AGES = ("young", "teenager", "adult", "old")
-LONG_HAIR = ("long", "wavy", "ponytail")
-
-
-@dataclass(frozen=True)
-class Garment:
-    """One piece of clothing.
-
-    Attributes:
-        kind: upper "tshirt", "shirt", "sweater", "hoodie", "jacket", "coat"; lower "trousers",
-            "shorts", "skirt"; a dress is a "skirt" below and the same cloth above.
-        color: class name, or "multi" when no single color dominates.
-        rgb: main color; `second` the color of the pattern, the print or the shirt underneath.
-        pattern: "plain", "logo", "stripes", "checks", "twotone", "open" (jacket over a shirt).
-        long: long sleeves, or lower garment below the knee.
-        cut: 0 tight to 1 loose.
-    """
-
-    kind: str
-    color: str
-    rgb: RGB
-    second: RGB
-    pattern: str = "plain"
-    long: bool = True
-    cut: float = 0.4
-
-
-@dataclass(frozen=True)
-class Person:
-    """A synthetic identity. Lengths are metres; absent accessories are `None`."""
-
-    gender: str
-    age: str
-    height: float
-    build: float  # -1 slim to 1 heavy
-    skin: RGB
-    hair: str  # style: bald, buzz, short, quiff, pixie, afro, long, wavy, ponytail
-    hair_rgb: RGB
-    beard: str  # none, stubble, moustache, full
-    glasses: str  # none, clear, dark
-    upper: Garment
-    lower: Garment
-    dress: bool
-    shoes: RGB
-    boots: bool
-    hat: str  # none, cap, beanie, brim
-    hat_rgb: RGB
-    backpack: RGB | None
-    bag: RGB | None
-    handbag: RGB | None
-    side: int  # +1 or -1: the shoulder and the hand that carry
-    scarf: RGB | None
-    stride: float  # swing of the thigh, radians
-    arm_swing: float
-    lean: float  # stoop of the upper body, radians
-    seed: int  # cloth folds and the form of prints
-
-    def attributes(self) -> dict[str, int]:
-        """The 27 annotation columns in the order of Market-1501's `test` struct.
-
-        Binary columns are 1 no, 2 yes; see `spec` of the data set for the rest. At most one
-        `up*` and one `down*` column is 2; all 1 means several colors.
-        """
-        labels = {
-            "age": AGES.index(self.age) + 1,
-            "backpack": 1 + (self.backpack is not None),
-            "bag": 1 + (self.bag is not None),
-            "handbag": 1 + (self.handbag is not None),
-            "clothes": 1 if self.lower.kind == "skirt" else 2,
-            "down": 1 if self.lower.long else 2,
-            "up": 1 if self.upper.long else 2,
-            "hair": 2 if self.hair in LONG_HAIR else 1,
-            "hat": 1 + (self.hat != "none"),
-            "gender": 2 if self.gender == "female" else 1,
-        }
-        up = ("black", "white", "red", "purple", "yellow", "gray", "blue", "green")
-        down = ("black", "white", "pink", "purple", "yellow", "gray", "blue", "green", "brown")
-        labels |= {f"up{name}": 1 + (self.upper.color == name) for name in up}
-        labels |= {f"down{name}": 1 + (self.lower.color == name) for name in down}
-        return labels
+    HAIR,
+    JEANS,
+    LOWER_COLORS,
+    RGB,
+    SHADES,
+    SHOES,
+    SKIN,
+    UPPER_COLORS,
+    jitter,
+    pick,
+    shade_of,
+)
+from reidlab.data.synthetic.person import Garment, Person
 
 
 @dataclass(frozen=True)
@@ -121,9 +50,7 @@ FASHION = {
 }  # fmt: skip
 
 
-def sample_people(
-    count: int, *, seed: int, world: str = "a", twins: float = 0.35
-) -> list[Person]:
+def sample_people(count: int, *, seed: int, world: str = "a", twins: float = 0.35) -> list[Person]:
     """`count` identities, equal for equal arguments on every machine.
 
     Args:
@@ -229,7 +156,7 @@ def _lower(rng: np.random.Generator, fashion: Fashion, gender: str, dress: bool)
     skirt = dress or (gender == "female" and rng.random() < fashion.skirts * 0.45)
     short = bool(rng.random() < (0.62 if skirt else fashion.short_lower * 0.9))
     kind = "skirt" if skirt else ("shorts" if short else "trousers")
-    weights = dict(zip(LOWER_COLORS, fashion.lower, strict=True))
+    weights: dict[str, float] = dict(zip(LOWER_COLORS, fashion.lower, strict=True))
     if dress:  # both halves need a color name, so none that only one half may have
         weights = {name: weights[name] + 0.05 for name in LOWER_COLORS if name in UPPER_COLORS}
     color = _choice(rng, weights)
@@ -241,7 +168,7 @@ def _lower(rng: np.random.Generator, fashion: Fashion, gender: str, dress: bool)
     )
     if not dress and rng.random() < 0.06:
         other = _choice(rng, {name: 1.0 for name in LOWER_COLORS if name != color})
-        pattern = _choice(rng, {"checks": 0.5, "twotone": 0.3, "stripes": 0.2})
+        pattern = _choice(rng, {"checks": 0.6, "twotone": 0.12, "bold": 0.28})
         return replace(garment, color="multi", second=shade_of(other, rng), pattern=pattern)
     return replace(garment, pattern="side") if rng.random() < 0.1 and not skirt else garment
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reidlab.data.synthetic.person import LONG_HAIR, Person
 from reidlab.data.synthetic.pose import Skeleton, vector
 from reidlab.data.synthetic.quadrics import Array, Solids
-from reidlab.data.synthetic.wardrobe import LONG_HAIR, Person
 
 
 def in_head(figure: Skeleton, x: float, u: float, z: float) -> Array:
@@ -38,24 +38,44 @@ def hair(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
     def cap(names: tuple, radii: tuple, clip: float, u: float, z: float, tilt: float) -> None:
         shown = np.isin(style, names)
         if np.any(shown):
-            solids.ellipsoid(in_head(figure, 0, u, z), tilted(figure, tilt),
-                             tuple(r * size for r in radii), tag, clip=(clip, 1.0),
-                             shown=shown)  # fmt: skip
+            solids.ellipsoid(
+                in_head(figure, 0, u, z),
+                tilted(figure, tilt),
+                tuple(r * size for r in radii),
+                tag,
+                clip=(clip, 1.0),
+                shown=shown,
+            )
         else:  # keep the list's length the same for every batch
-            solids.ellipsoid(in_head(figure, 0, u, z), tilted(figure, tilt),
-                             tuple(r * size for r in radii), tag, shown=False)  # fmt: skip
+            solids.ellipsoid(
+                in_head(figure, 0, u, z),
+                tilted(figure, tilt),
+                tuple(r * size for r in radii),
+                tag,
+                shown=False,
+            )
 
     cap(("short", "quiff"), (0.34, 0.43, 0.415), -0.05, 0.62, -0.035, 0.62)
     cap(("pixie",), (0.365, 0.46, 0.44), -0.30, 0.61, -0.05, 0.68)
     cap(("long", "wavy"), (0.365, 0.46, 0.435), -0.40, 0.61, -0.06, 0.72)
     cap(("ponytail",), (0.335, 0.42, 0.415), -0.12, 0.615, -0.035, 0.66)
     afro = (style == "afro") & ~covered
-    solids.ellipsoid(in_head(figure, 0, 0.68, -0.09), tilted(figure, 0.6),
-                     (0.47 * size, 0.50 * size, 0.47 * size), tag, clip=(-0.25, 1.0),
-                     shown=afro)  # fmt: skip
+    solids.ellipsoid(
+        in_head(figure, 0, 0.68, -0.09),
+        tilted(figure, 0.6),
+        (0.47 * size, 0.50 * size, 0.47 * size),
+        tag,
+        clip=(-0.25, 1.0),
+        shown=afro,
+    )
     quiff = (style == "quiff") & ~covered
-    solids.ellipsoid(in_head(figure, 0, 0.97, 0.19), tilted(figure, 0.3),
-                     (0.25 * size, 0.12 * size, 0.19 * size), tag, shown=quiff)  # fmt: skip
+    solids.ellipsoid(
+        in_head(figure, 0, 0.97, 0.19),
+        tilted(figure, 0.3),
+        (0.25 * size, 0.12 * size, 0.19 * size),
+        tag,
+        shown=quiff,
+    )
     _falling(solids, figure, style)
 
 
@@ -66,16 +86,34 @@ def _falling(solids: Solids, figure: Skeleton, style: np.ndarray) -> None:
     tag = ("hair", 0.0, 0.5, "head")
     wavy = np.where(style == "wavy", 1.14, 1.0) * size
     loose = np.isin(style, ("long", "wavy"))
-    stack = ((0.62, 0.355, 0.34, -0.12), (0.25, 0.365, 0.24, -0.20), (-0.15, 0.38, 0.17, -0.27),
-             (-0.50, 0.34, 0.13, -0.34), (-0.72, 0.24, 0.07, -0.37))  # fmt: skip
+    stack = (
+        (0.62, 0.355, 0.34, -0.12),
+        (0.25, 0.365, 0.24, -0.20),
+        (-0.15, 0.38, 0.17, -0.27),
+        (-0.50, 0.34, 0.13, -0.34),
+        (-0.72, 0.24, 0.07, -0.37),
+    )
     for (u0, a0, b0, z0), (u1, a1, b1, z1) in zip(stack[1:], stack, strict=False):
-        solids.frustum(in_head(figure, 0, u0, z0), in_head(figure, 0, u1, z1), axes,
-                       (a0 * wavy, b0 * wavy, a1 * wavy, b1 * wavy), tag, shown=loose)  # fmt: skip
+        solids.frustum(
+            in_head(figure, 0, u0, z0),
+            in_head(figure, 0, u1, z1),
+            axes,
+            (a0 * wavy, b0 * wavy, a1 * wavy, b1 * wavy),
+            tag,
+            shown=loose,
+        )
     tail = style == "ponytail"
     knots = ((0.70, -0.40, 0.09), (0.55, -0.56, 0.13), (0.1, -0.54, 0.13), (-0.35, -0.47, 0.05))
     for (u1, z1, r1), (u0, z0, r0) in zip(knots, knots[1:], strict=False):
-        solids.limb(in_head(figure, 0, u0, z0), in_head(figure, 0, u1, z1), axes[0], r0 * size,
-                    r1 * size, tag, shown=tail)  # fmt: skip
+        solids.limb(
+            in_head(figure, 0, u0, z0),
+            in_head(figure, 0, u1, z1),
+            axes[0],
+            r0 * size,
+            r1 * size,
+            tag,
+            shown=tail,
+        )
     solids.ball(in_head(figure, 0, 0.55, -0.56), 0.13 * size, tag, shown=tail)
 
 
@@ -87,17 +125,36 @@ def hats(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
     wide = np.where(long, 1.06, 1.0) * size
     tag = ("hat", 0.0, 1.0, "hat")
     axes = tilted(figure, 0.12)
-    solids.ellipsoid(in_head(figure, 0, 0.72, -0.02), axes, (0.37 * wide, 0.37 * wide, 0.43 * wide),
-                     tag, clip=(0.0, 1.0), shown=np.isin(kind, ("cap", "brim")))  # fmt: skip
-    solids.ellipsoid(in_head(figure, 0, 0.66, -0.03), tilted(figure, 0.22),
-                     (0.375 * wide, 0.50 * wide, 0.44 * wide), tag, clip=(0.05, 1.0),
-                     shown=kind == "beanie")  # fmt: skip
-    solids.ellipsoid(in_head(figure, 0, 0.73, 0.46), tilted(figure, -0.25),
-                     (0.28 * size, 0.035 * size, 0.27 * size), ("hat", 0.1, 0.3, "hat"),
-                     shown=kind == "cap")  # fmt: skip
-    solids.ellipsoid(in_head(figure, 0, 0.74, 0.0), axes,
-                     (0.62 * size, 0.04 * size, 0.66 * size), ("hat", 0.3, 0.6, "hat"),
-                     shown=kind == "brim")  # fmt: skip
+    solids.ellipsoid(
+        in_head(figure, 0, 0.72, -0.02),
+        axes,
+        (0.37 * wide, 0.37 * wide, 0.43 * wide),
+        tag,
+        clip=(0.0, 1.0),
+        shown=np.isin(kind, ("cap", "brim")),
+    )
+    solids.ellipsoid(
+        in_head(figure, 0, 0.66, -0.03),
+        tilted(figure, 0.22),
+        (0.375 * wide, 0.50 * wide, 0.44 * wide),
+        tag,
+        clip=(0.05, 1.0),
+        shown=kind == "beanie",
+    )
+    solids.ellipsoid(
+        in_head(figure, 0, 0.73, 0.46),
+        tilted(figure, -0.25),
+        (0.28 * size, 0.035 * size, 0.27 * size),
+        ("hat", 0.1, 0.3, "hat"),
+        shown=kind == "cap",
+    )
+    solids.ellipsoid(
+        in_head(figure, 0, 0.74, 0.0),
+        axes,
+        (0.62 * size, 0.04 * size, 0.66 * size),
+        ("hat", 0.3, 0.6, "hat"),
+        shown=kind == "brim",
+    )
 
 
 def luggage(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
@@ -108,47 +165,91 @@ def luggage(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
     axes = (figure.axes["hip side"], figure.axes["hip front"])
     worn = [p.bag is not None for p in people]
     away = vector(-sign * 0.135 * scale, 0, -0.01 * scale)
-    _pouch(solids, [figure.spine(y) + away for y in (0.435, 0.46, 0.55, 0.565)], axes,
-           [(r * scale, q * scale) for r, q in ((0.030, 0.076), (0.038, 0.084), (0.034, 0.080),
-                                                (0.015, 0.06))], "bag", worn)  # fmt: skip
+    _pouch(
+        solids,
+        [figure.spine(y) + away for y in (0.435, 0.46, 0.56)],
+        axes,
+        [(r * scale, q * scale) for r, q in ((0.032, 0.072), (0.037, 0.083), (0.035, 0.079))],
+        "bag",
+        worn,
+        0.008 * scale,
+    )
     held = [p.handbag is not None for p in people]
     hand = np.where(sign[:, None] > 0, figure.joints["hand+"], figure.joints["hand-"])
     hand = hand - vector(0, 0.02 * scale, 0)
-    _pouch(solids, [hand - vector(0, drop * scale, 0) for drop in (0.19, 0.175, 0.08, 0.065)],
-           axes, [(r * scale, q * scale) for r, q in ((0.028, 0.075), (0.034, 0.082),
-                                                      (0.024, 0.064), (0.01, 0.058))],
-           "handbag", held)  # fmt: skip
+    _pouch(
+        solids,
+        [hand - vector(0, drop * scale, 0) for drop in (0.19, 0.175, 0.07)],
+        axes,
+        [(r * scale, q * scale) for r, q in ((0.031, 0.075), (0.034, 0.082), (0.025, 0.060))],
+        "handbag",
+        held,
+        0.006 * scale,
+    )
     for end in (1, -1):
         tip = hand - vector(0, 0.07 * scale, 0) + axes[1] * (end * 0.04 * scale)[:, None]
-        solids.limb(tip, hand, axes[0], 0.0055 * scale, 0.0055 * scale,
-                    ("handbag", 0.85, 0.9, "handbag"), shown=held)  # fmt: skip
+        solids.limb(
+            tip,
+            hand,
+            axes[0],
+            0.0055 * scale,
+            0.0055 * scale,
+            ("handbag", 0.85, 0.9, "handbag"),
+            shown=held,
+        )
 
 
 def _backpack(solids: Solids, figure: Skeleton, worn: list[bool]) -> None:
     """A rounded pack on the back; its straps are painted on the chest and lie on the shoulders."""
     scale = figure.body
     axes = (figure.axes["side"], figure.axes["front"])
-    levels = ((0.585, 0.060, 0.036), (0.60, 0.082, 0.054), (0.66, 0.090, 0.060),
-              (0.76, 0.084, 0.050), (0.80, 0.070, 0.040))  # fmt: skip
+    levels = (
+        (0.585, 0.060, 0.036),
+        (0.60, 0.082, 0.054),
+        (0.66, 0.090, 0.060),
+        (0.76, 0.084, 0.050),
+        (0.80, 0.070, 0.040),
+    )
     points = [figure.spine(y) - axes[1] * (0.105 * scale)[:, None] for y, _, _ in levels]
-    _pouch(solids, points, axes, [(a * scale, b * scale) for _, a, b in levels], "backpack", worn)
+    radii = [(a * scale, b * scale) for _, a, b in levels]
+    _pouch(solids, points, axes, radii, "backpack", worn, 0.026 * scale)
     up = np.cross(axes[1], axes[0])
-    solids.ellipsoid(points[-1], (axes[0], up, axes[1]),
-                     (0.070 * scale, 0.026 * scale, 0.040 * scale),
-                     ("backpack", 0.95, 1.0, "backpack"), shown=worn)  # fmt: skip
     for sign in (1, -1):
-        top = figure.spine(0.835) + axes[0] * (sign * 0.063 * scale)[:, None]
-        solids.ellipsoid(top, (axes[0], up, axes[1]),
-                         (0.015 * scale, 0.034 * scale, 0.050 * scale),
-                         ("backpack", 0.9, 1.0, "backpack"), shown=worn)  # fmt: skip
+        top = figure.spine(0.824) + axes[0] * (sign * 0.063 * scale)[:, None]
+        solids.ellipsoid(
+            top,
+            (axes[0], up, axes[1]),
+            (0.013 * scale, 0.026 * scale, 0.047 * scale),
+            ("backpack", 0.9, 1.0, "backpack"),
+            shown=worn,
+        )
 
 
 def _pouch(
-    solids: Solids, points: list[Array], axes: tuple[Array, Array], radii: list, part: str,
+    solids: Solids,
+    points: list[Array],
+    axes: tuple[Array, Array],
+    radii: list,
+    part: str,
     worn: list[bool],
-) -> None:  # fmt: skip
-    """A stack of pieces from the bottom to the top, one texture over all of them."""
+    dome: Array,
+) -> None:
+    """A stack of pieces from the bottom to the top, one texture over all, closed by a dome."""
     stops = np.linspace(0, 1, len(points))
     for i in range(len(points) - 1):
-        solids.frustum(points[i], points[i + 1], axes, (*radii[i], *radii[i + 1]),
-                       (part, float(stops[i]), float(stops[i + 1]), part), shown=worn)  # fmt: skip
+        solids.frustum(
+            points[i],
+            points[i + 1],
+            axes,
+            (*radii[i], *radii[i + 1]),
+            (part, float(stops[i]), float(stops[i + 1]), part),
+            shown=worn,
+        )
+    up = np.cross(axes[1], axes[0])
+    solids.ellipsoid(
+        points[-1],
+        (axes[0], up, axes[1]),
+        (radii[-1][0], dome, radii[-1][1]),
+        (part, 0.95, 1.0, part),
+        shown=worn,
+    )

@@ -1,0 +1,157 @@
+"""From a plan to the files of a dataset: JPEGs, the pack, annotations and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from reidlab.data.packs import FORMAT, MANIFEST, PACK, checksum
+from reidlab.data.synthetic.annotations import describe, write_captions, write_csv, write_mat
+from reidlab.data.synthetic.plan import SIDES, Plan, PlannedImage
+from reidlab.data.synthetic.render import render
+from reidlab.data.synthetic.shots import DIFFICULTIES
+
+GENERATOR = 1  # raise it when the same options are to give other labels
+NOT_DRAWING = ("__init__.py", "annotations.py", "dataset.py", "descriptor.py", "staging.py")
+BATCH = 48  # fixed: the same batches give the same pixels
+
+
+def generator_version() -> str:
+    """Changes with the code that draws, so that older caches are recognised."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    code = b"".join(path.read_bytes() for path in sources if path.name not in NOT_DRAWING)
+    return f"{GENERATOR}-{zlib.crc32(code):08x}"
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """Short hash of a manifest's options and labels: the same wherever it was rendered."""
+    lines = [json.dumps(content.get("options")), json.dumps(content.get("people"))]
+    lines += [f"{i.get('file')} {i.get('pid')} {i.get('camid')}" for i in content["images"]]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def write_dataset(
+    folder: Path, plan: Plan, *, progress: bool, device: str | torch.device | None
+) -> None:
+    """Render `plan` into an existing empty folder; the manifest is written last."""
+    options = plan.options
+    images = _write_images(folder, plan, progress=progress, device=device)
+    people = _write_annotations(folder, plan)
+    files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    pack = {
+        "shape": [len(images), 3, *options.size],
+        "bytes": files.pop(PACK),
+        "crc32": checksum(folder / PACK),
+    }
+    content = {
+        "format": FORMAT,
+        "generator": generator_version(),
+        "name": f"synthetic-{options.world} ({options.difficulty})",
+        "options": options.as_dict(),
+        "pack": pack,
+        "files": files,
+        "people": people,
+        "images": images,
+    }
+    content = {"fingerprint": fingerprint(content), **content}
+    (folder / MANIFEST).write_text(_as_text(content), encoding="utf-8")
+
+
+def _as_text(content: Mapping[str, Any]) -> str:
+    """JSON with one person and one image per line, so that people can read it too."""
+    lines = []
+    for key, value in content.items():
+        if key == "people":
+            rows = ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in value.items())
+            lines.append(f'"people": {{\n{rows}\n}}')
+        elif key == "images":
+            rows = ",\n".join(json.dumps(image) for image in value)
+            lines.append(f'"images": [\n{rows}\n]')
+        else:
+            lines.append(f"{json.dumps(key)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _write_images(
+    folder: Path, plan: Plan, *, progress: bool, device: str | torch.device | None
+) -> list[dict[str, Any]]:
+    """JPEG files, and the pack of their decoded pixels; the manifest's entries."""
+    for part in {Path(image.file).parent for image in plan.images}:
+        (folder / part).mkdir()
+    shape = (len(plan.images), 3, *plan.options.size)
+    pack = np.lib.format.open_memmap(folder / PACK, mode="w+", dtype=np.uint8, shape=shape)
+    entries = []
+    bar = tqdm(total=len(pack), desc="rendering", unit="image", disable=not progress)
+    for image, pixels, truth in _rendered(plan, device):
+        data = encode(pixels, plan.cameras[image.camid - 1].jpeg_quality)
+        (folder / image.file).write_bytes(data)
+        pack[len(entries)] = decode(data)
+        labels = {"file": image.file, "pid": image.pid, "camid": image.camid, "split": image.split}
+        entries.append(labels | {"bytes": len(data)} | truth)
+        bar.update()
+    bar.close()
+    pack.flush()
+    return entries
+
+
+def _rendered(
+    plan: Plan, device: str | torch.device | None
+) -> Iterator[tuple[PlannedImage, Tensor, dict[str, Any]]]:
+    """Each planned image with its pixels (3, H, W) uint8 and what is known about it."""
+    options = plan.options
+    for start in range(0, len(plan.images), BATCH):
+        block = plan.images[start : start + BATCH]
+        pixels, truths = render(
+            [image.shot for image in block],
+            plan.cameras,
+            size=options.size,
+            supersample=DIFFICULTIES[options.difficulty].supersample,
+            device="cpu" if device is None else device,
+        )
+        yield from zip(block, pixels, truths, strict=True)
+
+
+def encode(pixels: Tensor, quality: int) -> bytes:
+    """(3, H, W) uint8 as JPEG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def decode(data: bytes) -> np.ndarray:
+    """JPEG as (3, H, W) uint8: the pixels that every reader of the file sees."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
+
+
+def _write_annotations(folder: Path, plan: Plan) -> dict[str, dict[str, Any]]:
+    """The annotation files; the manifest's entries for people."""
+    people = {
+        str(pid): {
+            "split": plan.sides[pid],
+            "attributes": person.attributes(),
+            "caption": describe(person.attributes()),
+        }
+        for pid, person in plan.people.items()
+    }
+    labels: dict[str, dict[int, dict[str, int]]] = {side: {} for side in SIDES}
+    for pid, person in people.items():
+        labels[person["split"]][int(pid)] = person["attributes"]
+    for side, own in labels.items():
+        write_csv(folder / f"annotations_{side}.csv", own)
+    write_mat(folder / "market_attribute.mat", labels["train"], labels["test"])
+    write_captions(
+        folder / "captions.csv", {int(pid): person["caption"] for pid, person in people.items()}
+    )
+    return people

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import dataclasses
+import os
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from reidlab.data.images import read_image, resize
+from reidlab.data.market import read_market
+from reidlab.data.packs import MANIFEST, PACK, find_pack, read_manifest, read_pack
+from reidlab.data.samples import Samples
+
+SIZE = (64, 32)
+
+
+def decoded(samples) -> torch.Tensor:
+    return torch.stack([resize(read_image(sample.path), SIZE) for sample in samples])
+
+
+@pytest.mark.parametrize("part", ["train", "query", "gallery"])
+def test_a_pack_gives_the_pixels_of_the_files(rendered, part):
+    samples = getattr(read_market(rendered), part)
+    images = read_pack(samples, SIZE)
+    assert images.dtype == torch.uint8
+    assert torch.equal(images, decoded(samples))
+
+
+def test_any_order_and_repetition_is_served(rendered):
+    samples = read_market(rendered).train * 2
+    random.Random(0).shuffle(samples)
+    assert torch.equal(read_pack(samples, SIZE), decoded(samples))
+
+
+def test_parts_of_one_dataset_may_be_mixed(rendered):
+    splits = read_market(rendered)
+    samples = [splits.gallery[-1], splits.train[0], splits.query[2]]
+    assert torch.equal(read_pack(samples, SIZE), decoded(samples))
+
+
+def test_the_images_are_a_copy_that_may_be_written(rendered):
+    samples = read_market(rendered).train
+    read_pack(samples, SIZE).zero_()
+    assert read_pack(samples, SIZE).any()
+
+
+def test_a_slice_of_neighbours_does_not_depend_on_the_rest(rendered):
+    samples = read_market(rendered).gallery
+    assert torch.equal(read_pack(samples[2:5], SIZE), read_pack(samples, SIZE)[2:5])
+
+
+def test_another_size_is_not_served(rendered):
+    samples = read_market(rendered).train
+    assert find_pack(samples).size == SIZE
+    assert read_pack(samples, (128, 64)) is None
+    assert read_pack(samples, (32, 64)) is None
+
+
+def test_no_samples_have_no_pack():
+    assert read_pack(Samples(), SIZE) is None
+
+
+def test_a_folder_without_pack_has_none(market_folder):
+    assert read_pack(read_market(market_folder).train, SIZE) is None
+
+
+def test_a_file_that_is_not_in_the_pack_turns_it_off(copied):
+    samples = read_market(copied).train
+    stranger = samples[0].path.with_name("0001_c1s1_999999_00.jpg")
+    shutil.copy(samples[0].path, stranger)
+    other = dataclasses.replace(samples[0], path=stranger)
+    assert read_pack([*samples, other], SIZE) is None
+    assert read_pack(samples, SIZE) is not None
+
+
+def test_a_replaced_file_turns_the_pack_off(copied, caplog):
+    samples = read_market(copied).train
+    shutil.copy(samples[1].path, samples[0].path)
+    with caplog.at_level("DEBUG"):
+        assert read_pack(samples, SIZE) is None
+    assert samples[0].path.name in caplog.text
+    assert read_pack(samples[1:], SIZE) is not None
+
+
+def test_a_deleted_file_turns_the_pack_off(copied):
+    samples = read_market(copied).train
+    samples[0].path.unlink()
+    assert read_pack(samples, SIZE) is None
+
+
+def test_samples_of_two_datasets_have_no_common_pack(copied, rendered):
+    samples = [read_market(copied).train[0], read_market(rendered).train[1]]
+    assert read_pack(samples, SIZE) is None
+
+
+def flip_a_pixel(folder) -> None:
+    pack = np.load(folder / PACK, mmap_mode="r+")
+    pack[0, 0, 0, 0] ^= 1
+    pack.flush()
+
+
+def other_shape(folder) -> None:
+    pack = np.load(folder / PACK)
+    np.save(folder / PACK, pack.transpose(0, 1, 3, 2).copy())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        flip_a_pixel,
+        other_shape,
+        lambda folder: (folder / PACK).unlink(),
+        lambda folder: os.truncate(folder / PACK, 200),
+        lambda folder: (folder / PACK).write_bytes(b""),
+        lambda folder: (folder / MANIFEST).unlink(),
+        lambda folder: os.truncate(folder / MANIFEST, 200),
+        lambda folder: (folder / MANIFEST).write_text("[]"),
+        lambda folder: (folder / MANIFEST).write_text('{"format": 1, "images": 3}'),
+        lambda folder: (folder / MANIFEST).write_bytes(b"\xff\xfe"),
+    ],
+)
+def test_a_damaged_pack_is_not_used(copied, damage):
+    samples = read_market(copied).train
+    assert read_pack(samples, SIZE) is not None
+    damage(copied)
+    assert read_pack(samples, SIZE) is None
+
+
+def test_an_edited_manifest_is_read_again(copied):
+    name = read_manifest(copied).content["name"]
+    text = (copied / MANIFEST).read_text().replace(name, "a longer name than before")
+    (copied / MANIFEST).write_text(text)
+    assert read_manifest(copied).content["name"] == "a longer name than before"

@@ -1,0 +1,139 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from reidlab.cli import main, overview
+
+MAKE = "--ids 4 --validation-ids 2 --test-ids 4 --distractors 4 --junk 2 --images-per-id 6"
+SMALL = "--cameras 3 --difficulty smoke"
+
+
+def run(*words, check=True):
+    """The command as a user types it, in its own process."""
+    env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "reidlab", *" ".join(map(str, words)).split()]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if check:
+        assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "people"
+    run("data make --out", folder, MAKE, SMALL)
+    return folder
+
+
+def test_a_first_session_ends_in_a_table(people, tmp_path):
+    out = tmp_path / "run"
+    trained = run("train baseline --data", people, "--epochs 2 --ids-per-batch 4 --out", out)
+    assert f"reidlab evaluate {out}" in trained.stdout
+    with (out / "log.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 2
+    table = run("evaluate", out, "--picture", tmp_path / "hits.png").stdout
+    assert "mAP" in table and "market" in table.lower()
+    scores = json.loads((out / "scores.json").read_text())
+    assert 0 < scores["mAP"] <= 1 and scores["flip"] is True
+    assert (tmp_path / "hits.png").stat().st_size > 10_000
+    other = run("evaluate", out, "--split validation --flip no --neck before --ap trapezoid").stdout
+    assert other != table
+
+
+def test_killed_and_started_again_the_scores_are_the_same(people, tmp_path):
+    train = f"train baseline --data {people} --epochs 6 --ids-per-batch 4"
+    run(train, "--out", tmp_path / "whole")
+    words = [*f"{train} --out {tmp_path / 'cut'}".split()]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    with subprocess.Popen([sys.executable, "-m", "reidlab", *words], env=env) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "cut" / "checkpoint.pt").exists():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    unfinished = run("evaluate", tmp_path / "cut", check=False)
+    assert unfinished.returncode == 1 and "did not finish" in unfinished.stderr
+    run(train, "--out", tmp_path / "cut")
+    for name in ("whole", "cut"):
+        run("evaluate", tmp_path / name)
+    whole, cut = (
+        json.loads((tmp_path / name / "scores.json").read_text()) for name in ("whole", "cut")
+    )
+    assert whole == cut
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert files[0] == files[1]
+
+
+def test_a_plain_market_folder_trains_with_people_held_out(market_folder, tmp_path):
+    out = tmp_path / "run"
+    train = f"train baseline --data {market_folder} --epochs 2 --ids-per-batch 2 --images-per-id 2"
+    run(train, "--validation-ids 1 --validate-every 1 --out", out)
+    with (out / "log.csv").open() as file:
+        assert all(0 <= float(row["val_mAP"]) <= 1 for row in csv.DictReader(file))
+    run("evaluate", out)
+    run("evaluate", out, "--split validation")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("trian baseline", "did you mean 'train'?"),
+        ("data mkae", "did you mean 'data make'?"),
+        ("data", "unknown command 'data'"),
+        ("train", "which method?"),
+        ("train baseline --data nowhere", "nowhere"),
+        ("evaluate nowhere", "no model at nowhere"),
+        ("train baseline --epochs 0", "epochs must be above 0"),
+        ("train baseline --pretrained x.pth", "--pretrained is for --profile paper"),
+    ],
+)
+def test_mistakes_are_answered_without_a_traceback(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run(words, check=False)
+    assert done.returncode in (1, 2) and message in done.stderr + done.stdout
+
+
+def test_unknown_flags_are_refused():
+    assert run("train baseline --epoch 3", check=False).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        ("", ["data make", "train", "evaluate", "a first session"]),
+        ("--help", ["data make", "train", "evaluate"]),
+        ("data make --help", ["--difficulty", "--out", "examples:", "reidlab data make --out"]),
+        ("train baseline --help", ["--epochs", "--ids-per-batch", "--flip", "examples:"]),
+        ("evaluate --help", ["--neck", "--ap", "examples:"]),
+        ("--version", ["reidlab 0."]),
+    ],
+)
+def test_help_shows_flags_and_examples(words, parts):
+    text = run(words).stdout
+    assert all(part in text for part in parts), text
+
+
+def test_help_shows_the_defaults_of_the_profile():
+    desk, paper = (run(f"train baseline --profile {p} --help").stdout for p in ("desk", "paper"))
+    assert "(default: 20)" in desk and "(default: 120)" in paper
+
+
+def test_control_c_leaves_quietly(monkeypatch, capsys):
+    from reidlab import cli
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.Command, "load", lambda self: interrupted)
+    with pytest.raises(SystemExit) as left:
+        main(["evaluate", "run"])
+    assert left.value.code == 130 and "continues" in capsys.readouterr().err
+    assert "a first session" in overview()

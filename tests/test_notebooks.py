@@ -1,0 +1,304 @@
+"""Are the committed notebooks fit to be read on the web? They are executed by `pytest --nbval`."""
+
+import ast
+import copy
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from reidlab.course.notebook import tags, tidy
+
+FOLDER = Path(__file__).parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+REPOSITORY = "https://github.com/reidlab/reidlab"
+COLAB = "https://colab.research.google.com/github/reidlab/reidlab/blob/main/notebooks/"
+LARGEST = 1_500_000  # bytes
+MACHINE_PATH = re.compile(
+    r"(?<![\w.-])/(?:home|root|tmp|Users|work|content|private|mnt)/|\b[A-Z]:\\"
+)
+
+
+def code_cells(notebook):
+    return [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def is_executed_in_order(notebook, name):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    return counts == list(range(1, len(counts) + 1))
+
+
+def shows_results(notebook, name):
+    checks = [cell for cell in code_cells(notebook) if "check(" in cell.source]
+    return bool(outputs(notebook)) and all(cell.outputs for cell in checks)
+
+
+def is_small(notebook, name):
+    return len(nbformat.writes(notebook).encode()) < LARGEST
+
+
+def names_no_machine_path(notebook, name):
+    texts = [cell.source for cell in notebook.cells]
+    for output in outputs(notebook):
+        data = {k: v for k, v in output.get("data", {}).items() if not k.startswith("image/")}
+        texts += [output.get("text", ""), *output.get("traceback", [])]
+        texts += [v if isinstance(v, str) else json.dumps(v) for v in data.values()]
+    return not any(MACHINE_PATH.search(text) for text in texts)
+
+
+def has_no_error(notebook, name):
+    return all(output.output_type != "error" for output in outputs(notebook))
+
+
+def has_no_stderr(notebook, name):
+    return all(output.get("name") != "stderr" for output in outputs(notebook))
+
+
+def completes_every_exercise(notebook, name):
+    """Stub, then solution (folded), then check; each follows as the next code cell."""
+    cells = code_cells(notebook)
+    for i, cell in enumerate(cells):
+        if "exercise" in tags(cell):
+            stub, solved, checked = (cells[i : i + 3] + [None, None])[:3]
+            complete = (
+                "todo(" in stub.source
+                and solved is not None
+                and "solution" in tags(solved)
+                and checked is not None
+                and "check(" in checked.source
+            )
+            if not complete:
+                return False
+    return True
+
+
+def announces_every_solution(notebook, name):
+    """A solution belongs to a stub, and is folded away."""
+    cells = code_cells(notebook)
+    return all(
+        i > 0 and "exercise" in tags(cells[i - 1]) and is_folded(cell)
+        for i, cell in enumerate(cells)
+        if "solution" in tags(cell)
+    )
+
+
+def is_folded(cell):
+    return cell.metadata.get("jupyter", {}).get("source_hidden", False)
+
+
+def is_tidy(notebook, name):
+    """As `python -m reidlab.course --in-place` leaves it: no widget state, times, versions."""
+    return tidy(notebook) == notebook
+
+
+def has_title_and_colab_badge(notebook, name):
+    first = notebook.cells[0]
+    return first.source.startswith("# ") and f"({COLAB}{name})" in first.source
+
+
+def sets_itself_up(notebook, name):
+    wanted = ("google.colab", f"git+{REPOSITORY}", "start(")
+    return any(all(word in cell.source for word in wanted) for cell in code_cells(notebook))
+
+
+def has_settings(notebook, name):
+    return any(
+        {"PROFILE", "DATASET", "SEED", "EPOCHS"} <= assigned(cell) for cell in code_cells(notebook)
+    )
+
+
+def assigned(cell):
+    """Names that a cell without magic commands assigns."""
+    try:
+        nodes = list(ast.walk(ast.parse(cell.source)))
+    except SyntaxError:
+        return set()
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+RULES = [
+    is_executed_in_order,
+    shows_results,
+    is_small,
+    names_no_machine_path,
+    has_no_error,
+    has_no_stderr,
+    completes_every_exercise,
+    announces_every_solution,
+    is_tidy,
+    has_title_and_colab_badge,
+    sets_itself_up,
+    has_settings,
+]
+
+
+def broken_rules(notebook, name):
+    return [rule.__name__ for rule in RULES if not rule(notebook, name)]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_is_fit_to_publish(path):
+    assert path.stat().st_size < LARGEST
+    assert broken_rules(nbformat.read(path, as_version=4), path.name) == []
+
+
+def text_output(text):
+    return new_output("execute_result", {"text/plain": text}, execution_count=1)
+
+
+def good_notebook():
+    stub = new_code_cell('def f():\n    return todo("1")', metadata={"tags": ["exercise"]})
+    answer = new_code_cell("@solution(of=f)\ndef f():\n    return 1")
+    answer.metadata = {"tags": ["solution"], "jupyter": {"source_hidden": True}}
+    check = new_code_cell("check(f, case(expect=1))", outputs=[text_output("f: passes")])
+    setup = f'import google.colab\n%pip install "reidlab @ git+{REPOSITORY}"\nstart()'
+    cells = [
+        new_markdown_cell(f"# Tour\n\n[![Open in Colab](badge.svg)]({COLAB}00_tour.ipynb)"),
+        new_code_cell(setup),
+        new_code_cell('PROFILE, DATASET = "desk", "synthetic"\nSEED, EPOCHS = 0, 10'),
+        stub,
+        new_markdown_cell("Between the cells of an exercise there may be words."),
+        answer,
+        check,
+    ]
+    notebook = new_notebook(cells=cells)
+    for count, cell in enumerate(code_cells(notebook), start=1):
+        cell.execution_count = count
+    return tidy(notebook)
+
+
+def test_a_good_notebook_breaks_no_rule():
+    assert broken_rules(good_notebook(), "00_tour.ipynb") == []
+
+
+def forget_execution(n):
+    n.cells[2].execution_count = None
+
+
+def execute_out_of_order(n):
+    n.cells[1].execution_count, n.cells[2].execution_count = 2, 1
+
+
+def lose_outputs(n):
+    n.cells[-1].outputs = []
+
+
+def grow(n):
+    n.cells[-1].outputs[0].data["image/png"] = "A" * LARGEST
+
+
+def print_home_folder(n):
+    n.cells[-1].outputs[0].data["text/plain"] = "PosixPath('/home/me/data')"
+
+
+def print_windows_folder(n):
+    n.cells[-1].outputs[0].data["text/html"] = "<td>C:\\Users</td>"
+
+
+def write_path_in_source(n):
+    n.cells[4].source = "Images lie in /tmp/images."
+
+
+def fail(n):
+    n.cells[-1].outputs.append(new_output("error", ename="E", evalue="", traceback=[]))
+
+
+def warn(n):
+    n.cells[-1].outputs.append(new_output("stream", name="stderr", text="warning"))
+
+
+def drop_check(n):
+    del n.cells[-1]
+    n.cells[1].outputs = [text_output("1")]
+
+
+def drop_solution(n):
+    del n.cells[5]
+
+
+def unfold_solution(n):
+    n.cells[5].metadata = nbformat.from_dict({"tags": ["solution"]})
+
+
+def untag_stub(n):
+    n.cells[3].metadata = nbformat.from_dict({})
+
+
+def keep_widget_state(n):
+    n.metadata.widgets = {"state": {}}
+
+
+def keep_python_version(n):
+    n.metadata.language_info["version"] = "3.11.2"
+
+
+def keep_timing(n):
+    n.cells[1].metadata["execution"] = {"iopub.status.busy": "2026"}
+
+
+def badge_of_another_notebook(n):
+    n.cells[0].source = n.cells[0].source.replace("00_tour", "01_data")
+
+
+def drop_title(n):
+    n.cells[0].source = n.cells[0].source.removeprefix("# Tour")
+
+
+def drop_colab(n):
+    n.cells[1].source = "start()"
+
+
+def drop_a_setting(n):
+    n.cells[2].source = n.cells[2].source.replace("EPOCHS", "epochs")
+
+
+@pytest.mark.parametrize(
+    ("harm", "rule"),
+    [
+        (forget_execution, is_executed_in_order),
+        (execute_out_of_order, is_executed_in_order),
+        (lose_outputs, shows_results),
+        (grow, is_small),
+        (print_home_folder, names_no_machine_path),
+        (print_windows_folder, names_no_machine_path),
+        (write_path_in_source, names_no_machine_path),
+        (fail, has_no_error),
+        (warn, has_no_stderr),
+        (drop_check, completes_every_exercise),
+        (drop_solution, completes_every_exercise),
+        (unfold_solution, announces_every_solution),
+        (untag_stub, announces_every_solution),
+        (keep_widget_state, is_tidy),
+        (keep_python_version, is_tidy),
+        (keep_timing, is_tidy),
+        (badge_of_another_notebook, has_title_and_colab_badge),
+        (drop_title, has_title_and_colab_badge),
+        (drop_colab, sets_itself_up),
+        (drop_a_setting, has_settings),
+    ],
+)
+def test_each_rule_catches_its_bad_example_and_no_other_does(harm, rule):
+    notebook = copy.deepcopy(good_notebook())
+    harm(notebook)
+    if rule is not is_tidy:  # a changed cell has another id; number the cells again where needed
+        counts = [cell.execution_count for cell in code_cells(notebook)]
+        notebook = tidy(notebook)
+        if rule is not is_executed_in_order:
+            counts = range(1, len(counts) + 1)
+        for cell, count in zip(code_cells(notebook), counts, strict=True):
+            cell.execution_count = count
+    assert broken_rules(notebook, "00_tour.ipynb") == [rule.__name__]
+
+
+@pytest.mark.parametrize(
+    "text", ["https://site.org/home/page", "notebooks/work/x", "a/tmp/b", "and/or", "ratio 1:\\n"]
+)
+def test_addresses_and_relative_paths_are_no_machine_paths(text):
+    assert not MACHINE_PATH.search(text)
