@@ -57,9 +57,10 @@ def main(argv: Sequence[str]) -> None:
     folder = Path("runs") / f"{method}-{profile}"
     default = Train(config=replace(chosen.train, out=folder), profile=profile)
     options = parse(Train, f"train {method}", argv, examples=EXAMPLES, default=default)
+    changes = _changes(chosen, options)
     splits = _read(options)
     print(splits)
-    model = _build(chosen, options, len(training_ids(splits.train)))
+    model = chosen.build(len(training_ids(splits.train)), **changes)
     history = fit(
         model,
         splits.train,
@@ -103,7 +104,8 @@ def _read(options: Train) -> Splits:
     return read_dataset(options.data, **held_out)
 
 
-def _build(chosen: Recipe, options: Train, num_ids: int) -> nn.Module:
+def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
+    """Arguments of the network that differ from its recipe."""
     changes: dict[str, Any] = {"seed": options.config.seed}
     if options.pretrained is not None:
         if "pretrained" not in chosen.arguments:
@@ -111,7 +113,7 @@ def _build(chosen: Recipe, options: Train, num_ids: int) -> nn.Module:
                 f"--pretrained is for --profile paper; {chosen.model} starts at random"
             )
         changes["pretrained"] = False if options.pretrained == "none" else options.pretrained
-    return chosen.build(num_ids, **changes)
+    return changes
 
 
 def _on_epoch(splits: Splits, chosen: Recipe, every: int, epochs: int) -> OnEpoch:

@@ -65,7 +65,9 @@ def main() -> None:
 
         from dataclasses import replace
 
-        history = fit(model, samples, reid_loss, replace(config, epochs=4, device="cpu"), on_epoch=stamp)
+        history = fit(
+            model, samples, reid_loss, replace(config, epochs=4, device="cpu"), on_epoch=stamp
+        )
         count = history.rows[0]["seconds"] * history.rows[0]["images_per_second"]
         whole = 3 * count / (speeds[-1] - speeds[0])  # the first epoch warms up
         floor = bare(baseline_small(options.people), 40)
@@ -73,7 +75,9 @@ def main() -> None:
         embed(model, samples, device="cpu")
         reading = len(samples) / (time.process_time() - start)
     print(f"desk training, whole loop     {whole:7.0f} images per CPU-second")
-    print(f"bare forward and backward     {floor:7.0f} images per CPU-second, ratio {whole / floor:.2f}")
+    print(
+        f"bare forward and backward     {floor:7.0f} images per CPU-second, ratio {whole / floor:.2f}"
+    )
     print(f"embedding, JPEG files         {reading:7.0f} images per CPU-second")
 
 

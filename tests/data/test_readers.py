@@ -173,7 +173,9 @@ def test_unknown_options_list_the_valid_ones(market_folder, tmp_path):
 def test_market_is_found_below_the_data_folder(market_folder, tmp_path, monkeypatch):
     root = tmp_path / "root"
     (root / "cache").mkdir(parents=True)
-    with pytest.raises(ValueError, match="Market-1501 is not in .*root: .*for research at https://zheng-lab"):
+    with pytest.raises(
+        ValueError, match="Market-1501 is not in .*root: .*for research at https://zheng-lab"
+    ):
         read_dataset("market1501", root)
     shutil.copytree(market_folder, root / "other")
     with pytest.raises(ValueError, match="There is .*other; if that is it, read it by its path"):

@@ -193,8 +193,8 @@ def _leg(solids: Solids, figure: Skeleton, people: Sequence[Person], name: str) 
 
 def _skirt(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
     """Skirt, lower half of a dress, or tails of a coat, wide enough for the stride."""
-    skirt = np.array([p.lower.kind == "skirt" for p in people])
-    coat = np.array([p.upper.kind == "coat" for p in people]) & ~skirt
+    skirt = np.array([p.lower.kind == "skirt" for p in people], dtype=bool)
+    coat = np.array([p.upper.kind == "coat" for p in people], dtype=bool) & ~skirt
     scale = figure.body
     hem = np.where(coat, 0.37, traits(people, lambda p: 0.17 if p.lower.long else 0.31))
     cut = traits(people, lambda p: p.lower.cut) * skirt
@@ -209,13 +209,18 @@ def _skirt(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
     points = [vector(0, y * scale + figure.joints["hip"][:, 1], 0) for y in heights]
     points[0] = points[0] + figure.spine(0.615) * [0, 0, 1]
     axes = (figure.axes["hip side"], figure.axes["hip front"])
-    stops = (1.0, 0.7, 0.35, 0.0)
-    for i in range(3):
-        solids.frustum(
-            points[i + 1], points[i], axes,
-            (a[i + 1] * scale, b[i + 1] * scale, a[i] * scale, b[i] * scale),
-            ("skirt", stops[i + 1], stops[i], "legs"), shown=skirt | coat,
-        )  # fmt: skip
+    fine = [_between((points, a, b), step / 3) for step in range(10)]  # steps too small to see
+    for step, ((high, a1, b1), (low, a0, b0)) in enumerate(zip(fine, fine[1:], strict=False)):
+        stretch = ("skirt", 1 - (step + 1) / 9, 1 - step / 9, "legs")
+        radii = (a0 * scale, b0 * scale, a1 * scale, b1 * scale)
+        solids.frustum(low, high, axes, radii, stretch, shown=skirt | coat)
+
+
+def _between(knots: tuple[list[Array], ...], position: float) -> list[Array]:
+    """Each list of knots read at a fractional position."""
+    first = min(int(position), len(knots[0]) - 2)
+    part = position - first
+    return [(1 - part) * values[first] + part * values[first + 1] for values in knots]
 
 
 def _head(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:

@@ -19,7 +19,7 @@ from reidlab.data.synthetic.scene import PLACES, Camera
 Picture = NDArray[np.float32]  # (rows, columns, 3)
 
 DENSITY = 80  # pixels per metre
-LEFT, RIGHT, BOTTOM, TOP = -8.0, 8.0, -0.8, 3.0
+LEFT, RIGHT, BOTTOM, TOP = -8.0, 8.0, -1.8, 3.6
 
 
 @lru_cache(maxsize=16)

@@ -132,8 +132,6 @@ def paint_leg(picture: Picture, person: Person, u: Picture, v: Picture) -> None:
         if lower.pattern == "side":
             picture[np.broadcast_to(np.abs(np.abs(u) - 0.25) < 0.07, shape)] = lower.second
         picture *= (1 + 0.10 * np.exp(-((np.abs(u) / 0.12) ** 2)) * (v > 0.3))[..., None]
-        seam = (np.abs(v - 0.5) < 0.02) & (np.abs(u) < 0.2)
-        picture[seam] *= 0.88
     if lower.kind == "shorts":
         picture[np.broadcast_to((v < 0.60) & (v > 0.57), shape)] *= 0.7
         picture[np.broadcast_to(v < 0.585, shape)] = person.skin

@@ -27,7 +27,7 @@ from reidlab.data.synthetic.wardrobe import Person, sample_people
 DifficultyName = Literal["smoke", "default", "hard"]
 World = Literal["a", "b", "c"]
 
-BYSTANDER = 0.15  # share of images with a passer-by, at full jitter
+BYSTANDER = 0.1  # share of images with a passer-by, at full jitter
 STREAMS = ("people", "person", "image", "distractor", "junk")
 SIDES = ("train", "validation", "test")
 

@@ -82,7 +82,7 @@ def skeleton(people: Sequence[Person], poses: Sequence[Pose]) -> Skeleton:
     lean = np.array([p.lean for p in people])
     walk = np.array([pose.walk for pose in poses])
     phase = np.array([pose.phase for pose in poses])
-    tight = np.array([0.75 if p.lower.kind == "skirt" else 1.0 for p in people])
+    tight = np.array([_freedom(p) for p in people])
     stride = np.array([p.stride for p in people]) * walk * tight
     joints: dict[str, Array] = {"lean": lean[:, None]}
     pelvis = vector(0, HIP * body, 0)
@@ -102,6 +102,13 @@ def skeleton(people: Sequence[Person], poses: Sequence[Pose]) -> Skeleton:
     joints["neck"] = figure.spine(NECK)
     _head_axes(axes, figure, twist, poses, lean)
     return figure
+
+
+def _freedom(person: Person) -> float:
+    """Share of the stride that the lower garment allows."""
+    if person.lower.kind != "skirt":
+        return 1.0
+    return 0.55 if person.lower.long else 0.75
 
 
 def _leg(

@@ -172,8 +172,15 @@ def _crevices(buffer: Tensor, supersample: int) -> Tensor:
     if supersample > 1:
         cover, depth = avg_pool2d(cover, supersample), avg_pool2d(depth, supersample)
     reach = max(2, round(cover.shape[-1] * 3 / 64))
-    total = [avg_pool2d(pad(part, (reach,) * 4), 2 * reach + 1, 1) for part in (depth, cover)]
-    around = total[0] / total[1].clamp_min(1e-6)
+    total = _box_mean(torch.cat([depth, cover], dim=1), reach)  # (B, 2, H, W)
+    around = total[:, :1] / total[:, 1:].clamp_min(1e-6)
     around = interpolate(around, scale_factor=supersample) if supersample > 1 else around
     behind = around[:, 0] - raster.depth_of(buffer)
     return (1 - 2.6 * behind).clamp_(0.6, 1.04)
+
+
+def _box_mean(planes: Tensor, reach: int) -> Tensor:
+    """Mean over a square of 2 `reach` + 1 pixels, zeros outside, columns first and then rows."""
+    side = 2 * reach + 1
+    wide = avg_pool2d(pad(planes, (reach, reach, 0, 0)), (1, side), 1)
+    return avg_pool2d(pad(wide, (0, 0, reach, reach)), (side, 1), 1)

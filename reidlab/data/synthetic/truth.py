@@ -71,9 +71,9 @@ def describe(
 
 def _ends(mask: NDArray[np.bool_]) -> NDArray:
     """First and one past last true column per row, (n, 2); NaN where there is none."""
-    some = mask.any(axis=1)
+    some = np.asarray(mask.any(axis=1, keepdims=True))
     first, last = mask.argmax(axis=1), mask.shape[1] - mask[:, ::-1].argmax(axis=1)
-    return np.where(some[:, None], np.stack([first, last], axis=1), np.nan)
+    return np.where(some, np.stack([first, last], axis=1), np.nan)
 
 
 def _one(
@@ -84,15 +84,15 @@ def _one(
         return {"yaw": None, "box": None, "parts": {}, "occluded": 0.0, "truncated": False}
     height, width = size
     limits = np.array([width, height, width, height])
-    inside = np.clip(box, 0, limits)
-    cut = bool(np.abs(inside - box).max() > 0.5)
+    inside: NDArray = np.clip(box, 0, limits)
+    cut = float(np.abs(inside - box).max()) > 0.5
     return {
         "yaw": round(shot.yaw, 1),
         "box": [round(float(value), 1) for value in inside],
         "parts": {
             name: [float(value) for value in parts[i]]
             for i, name in enumerate(PARTS)
-            if not np.isnan(parts[i, 0])
+            if np.isfinite(parts[i]).all()
         },
         "occluded": round(1 - shown / whole, 3) if whole else 1.0,
         "truncated": cut,

@@ -31,8 +31,8 @@ def tilted(figure: Skeleton, angle: float) -> tuple[Array, Array, Array]:
 def hair(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
     """A cap of hair per style; long hair falls behind the neck so that the throat stays bare."""
     size = figure.head
-    covered = np.array([p.hat != "none" for p in people])
-    style = np.array([p.hair for p in people])
+    covered = np.array([p.hat != "none" for p in people], dtype=bool)
+    style = np.array([p.hair for p in people], dtype=str)
     tag = ("hair", 0.3, 1.0, "head")
 
     def cap(names: tuple, radii: tuple, clip: float, u: float, z: float, tilt: float) -> None:
@@ -120,8 +120,8 @@ def _falling(solids: Solids, figure: Skeleton, style: np.ndarray) -> None:
 def hats(solids: Solids, figure: Skeleton, people: Sequence[Person]) -> None:
     """A dome for every hat; a peak on the cap, a disc around the brimmed one."""
     size = figure.head
-    kind = np.array([p.hat for p in people])
-    long = np.array([p.hair in LONG_HAIR or p.hair == "pixie" for p in people])
+    kind = np.array([p.hat for p in people], dtype=str)
+    long = np.array([p.hair in LONG_HAIR or p.hair == "pixie" for p in people], dtype=bool)
     wide = np.where(long, 1.06, 1.0) * size
     tag = ("hat", 0.0, 1.0, "hat")
     axes = tilted(figure, 0.12)
@@ -227,7 +227,7 @@ def _backpack(solids: Solids, figure: Skeleton, worn: list[bool]) -> None:
 
 def _pouch(
     solids: Solids,
-    points: list[Array],
+    points: Sequence[Array],
     axes: tuple[Array, Array],
     radii: list,
     part: str,

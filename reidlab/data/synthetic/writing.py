@@ -23,7 +23,9 @@ from reidlab.data.synthetic.render import render
 from reidlab.data.synthetic.shots import DIFFICULTIES
 
 GENERATOR = 1  # raise it when the same options are to give other labels
-NOT_DRAWING = ("__init__.py", "annotations.py", "dataset.py", "descriptor.py", "staging.py")
+NOT_DRAWING = (
+    "__init__.py", "annotations.py", "dataset.py", "descriptor.py", "sheets.py", "staging.py",
+)  # fmt: skip
 BATCH = 48  # fixed: the same batches give the same pixels
 
 
@@ -93,8 +95,7 @@ def _write_images(
     pack = np.lib.format.open_memmap(folder / PACK, mode="w+", dtype=np.uint8, shape=shape)
     entries = []
     bar = tqdm(total=len(pack), desc="rendering", unit="image", disable=not progress)
-    for image, pixels, truth in _rendered(plan, device):
-        data = encode(pixels, plan.cameras[image.camid - 1].jpeg_quality)
+    for image, data, truth in photographs(plan, device=device):
         (folder / image.file).write_bytes(data)
         pack[len(entries)] = decode(data)
         labels = {"file": image.file, "pid": image.pid, "camid": image.camid, "split": image.split}
@@ -105,10 +106,10 @@ def _write_images(
     return entries
 
 
-def _rendered(
-    plan: Plan, device: str | torch.device | None
-) -> Iterator[tuple[PlannedImage, Tensor, dict[str, Any]]]:
-    """Each planned image with its pixels (3, H, W) uint8 and what is known about it."""
+def photographs(
+    plan: Plan, *, device: str | torch.device | None = None
+) -> Iterator[tuple[PlannedImage, bytes, dict[str, Any]]]:
+    """Each planned image, its JPEG file as its camera compresses, and what is known about it."""
     options = plan.options
     for start in range(0, len(plan.images), BATCH):
         block = plan.images[start : start + BATCH]
@@ -119,7 +120,8 @@ def _rendered(
             supersample=DIFFICULTIES[options.difficulty].supersample,
             device="cpu" if device is None else device,
         )
-        yield from zip(block, pixels, truths, strict=True)
+        for image, crop, truth in zip(block, pixels, truths, strict=True):
+            yield image, encode(crop, plan.cameras[image.camid - 1].jpeg_quality), truth
 
 
 def encode(pixels: Tensor, quality: int) -> bytes:
