@@ -98,6 +98,15 @@ def is_tidy(notebook, name):
     return tidy(notebook) == notebook
 
 
+def compares_no_progress_bar(notebook, name):
+    """Bars are not stored, so a cell that shows one cannot be compared."""
+    return all(
+        "nbval-ignore-output" in tags(cell)
+        for cell in code_cells(notebook)
+        if "progress=True" in cell.source
+    )
+
+
 def has_title_and_colab_badge(notebook, name):
     first = notebook.cells[0]
     return first.source.startswith("# ") and f"({COLAB}{name})" in first.source
@@ -133,6 +142,7 @@ RULES = [
     completes_every_exercise,
     announces_every_solution,
     is_tidy,
+    compares_no_progress_bar,
     has_title_and_colab_badge,
     sets_itself_up,
     has_settings,
@@ -243,6 +253,15 @@ def keep_timing(n):
     n.cells[1].metadata["execution"] = {"iopub.status.busy": "2026"}
 
 
+def keep_widget_view(n):
+    view = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "VBox()"}
+    n.cells[1].outputs = [new_output("display_data", view)]
+
+
+def compare_progress(n):
+    n.cells[2].source += "\nfit(progress=True)"
+
+
 def badge_of_another_notebook(n):
     n.cells[0].source = n.cells[0].source.replace("00_tour", "01_data")
 
@@ -278,6 +297,8 @@ def drop_a_setting(n):
         (keep_widget_state, is_tidy),
         (keep_python_version, is_tidy),
         (keep_timing, is_tidy),
+        (keep_widget_view, is_tidy),
+        (compare_progress, compares_no_progress_bar),
         (badge_of_another_notebook, has_title_and_colab_badge),
         (drop_title, has_title_and_colab_badge),
         (drop_colab, sets_itself_up),

@@ -86,8 +86,9 @@ def test_gallery_numbers_only_what_the_protocol_keeps(ranking):
     assert heads == ["query", "– same cam", "✓ 1", "✗ 2", "– junk", "✓ 3", "✗ 4", "✗ 5"]
 
 
-def test_gallery_without_camera_filter_keeps_the_same_camera_and_still_ignores_junk(ranking):
-    figure = gallery_strip(ranking, queries=[0], k=7, protocol="no-camera-filter")
+@pytest.mark.parametrize("protocol", ["no-camera-filter", "top-k"])
+def test_gallery_without_camera_filter_keeps_the_same_camera(ranking, protocol):
+    figure = gallery_strip(ranking, queries=[0], k=7, protocol=protocol)
     heads = [axes.get_title() for axes in figure.axes[1:]]
     assert heads == ["✓ 1", "✓ 2", "✗ 3", "– junk", "✓ 4", "✗ 5", "✗ 6"]
 
@@ -105,7 +106,7 @@ def test_gallery_captions_name_camera_and_distance(ranking):
     for caption, (_, camid), distance in zip(
         captions[1:], GALLERY, ranking.distance[0].tolist(), strict=True
     ):
-        assert caption == f"cam {camid}\nd = {distance:.2f}"
+        assert caption == f"cam {camid}\nd = {distance:.3g}"
 
 
 def test_gallery_has_one_axes_per_image(ranking):

@@ -100,7 +100,7 @@ def _flip(options: Evaluate, card: dict[str, Any]) -> bool:
     return options.flip == "yes"
 
 
-def _held_out(options: Evaluate, card: dict[str, Any]) -> dict[str, int]:
+def _held_out(options: Evaluate, card: dict[str, Any]) -> dict[str, Any]:
     held_out = card.get("data", {}).get("validation_ids", 0) if options.data is None else 0
     return {"validation_ids": held_out} if held_out else {}
 

@@ -100,7 +100,8 @@ def _profile(argv: Sequence[str]) -> Profile:
 
 
 def _read(options: Train) -> Splits:
-    held_out = {"validation_ids": options.validation_ids} if options.validation_ids else {}
+    wanted = options.validation_ids
+    held_out: dict[str, Any] = {"validation_ids": wanted} if wanted else {}
     return read_dataset(options.data, **held_out)
 
 

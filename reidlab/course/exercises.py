@@ -226,7 +226,9 @@ def _short(value: Any) -> str:
     if np.prod(shape) > 8:
         return f"<{type(value).__name__} {shape}>"
     numbers = _numbers(value) if shape or isinstance(value, float) else None
-    text = repr(value) if numbers is None else np.array2string(numbers, precision=4, separator=", ")
+    digits: Any = {"float_kind": lambda x: f"{x:.4g}", "int_kind": str}
+    text = np.array2string(numbers, separator=", ", formatter=digits) if numbers is not None else ""
+    text = text or repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

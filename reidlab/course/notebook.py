@@ -16,6 +16,8 @@ import nbformat
 from nbformat import NotebookNode
 
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+PROGRESS_BAR = re.compile(r"\d%\||\[\d\d:\d\d")  # tqdm: a bar, or the time since it started
 KEPT_METADATA = ("tags", "jupyter")  # of a cell; timings and editor settings are dropped
 
 
@@ -66,8 +68,9 @@ def title(notebook: NotebookNode, fallback: str = "") -> str:
 def tidy(notebook: NotebookNode) -> NotebookNode:
     """A copy that says only what the author wrote and what the cells gave back.
 
-    Widget state, timings, editor settings and Python versions go; cell ids follow from the text of
-    the cells, so that running a notebook twice, or building it again, changes nothing but outputs.
+    Widgets (dead without a kernel), progress bars, timings, editor settings and Python versions go.
+    Cell ids follow from the text of the cells, so that running a notebook twice, or building it
+    again, changes nothing but outputs.
     """
     notebook = copy.deepcopy(notebook)
     notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info={"name": "python"})
@@ -78,7 +81,16 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = NotebookNode(kept)
         cell.id = _name_cell(cell, taken)
         taken.add(cell.id)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _is_progress_bar(output)]
+            for output in cell.outputs:
+                output.get("data", {}).pop(WIDGET_VIEW, None)
     return notebook
+
+
+def _is_progress_bar(output: NotebookNode) -> bool:
+    data = output.get("data", {})
+    return WIDGET_VIEW in data and bool(PROGRESS_BAR.search(data.get("text/plain", "")))
 
 
 def _name_cell(cell: NotebookNode, taken: set[str]) -> str:

@@ -94,11 +94,12 @@ class PageFigure(Figure):
 
 
 def reduce_colours(picture: Image.Image) -> Image.Image:
-    """`picture` with a palette of 256: most from the picture, the rest the exact colours of text.
+    """`picture` with a palette of 256: most from the picture, the rest for paper and ink.
 
     Without the second part a thin line of text among photographs would borrow their colours.
     """
-    inks = [(255, 255, 255)] + [tint for ink in INKS for tint in _tints(ink)]
+    inks = [(255, 255, 255), *((v, v, v) for v in range(160, 250, 12))]  # paper, greyed images
+    inks += [tint for ink in INKS for tint in _tints(ink)]
     found = picture.quantize(256 - len(inks), Image.Quantize.FASTOCTREE).getpalette("RGB") or []
     common = np.array(found).reshape(-1, 3)
     apart = (

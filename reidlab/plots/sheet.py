@@ -153,7 +153,7 @@ def _mosaic(
     step = width * (1 + GAP)
     lefts = [round(x * step) for x in layout]
     across = lefts[-1] + width
-    widest = max(across, round(4 * step))  # a handful of crops is not blown up to the page
+    widest = max(across, round(8 * step))  # a few crops are not blown up to the page
     inch = widest / (WIDTH - margin - 0.05)  # pixels per inch
     row_step = height + max(GAP * width, under * inch)
     tops = [round(row * row_step) for row in range(rows)]

@@ -201,3 +201,6 @@ def test_reports_name_large_tensors_by_shape_only():
 
     (line,) = check(double, case(torch.ones(3, 4), expect=2 * torch.ones(3, 4))).lines
     assert line == "  double(<Tensor (3, 4)>) -> <Tensor (3, 4)>"
+    (line,) = check(double, case(torch.tensor([0.5, 10]), expect=[1.0, 20])).lines
+    assert line == "  double([0.5, 10]) -> [1.0, 20]"
+    assert check(double, case(1 / 3, expect=2 / 3)).lines == ("  double(0.3333) -> 0.6667",)

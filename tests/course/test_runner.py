@@ -53,12 +53,16 @@ def test_a_failing_cell_is_shown_and_nothing_is_stored(tmp_path, capsys):
 
 
 def test_one_failure_does_not_hide_the_others(tmp_path):
-    files = [save(tmp_path, "a.ipynb", "raise KeyError('x')"), save(tmp_path, "b.ipynb", "1")]
+    files = [
+        save(tmp_path, "a.ipynb", "raise KeyError('x')"),
+        save(tmp_path, "b.ipynb", "print(1)"),
+    ]
     lines = []
     first, second = run_course(files, jobs=2, report=lines.append)
     assert "raised KeyError" in first.error and not second.error
     assert any(line.startswith("a: FAILED") for line in lines)
     assert any(line.startswith("b: done") for line in lines)
+    assert outputs(files[1]) == []  # stored only when asked for
 
 
 def test_a_slow_cell_is_stopped(tmp_path):
@@ -145,6 +149,17 @@ def test_tidy_drops_what_changes_by_itself_and_keeps_what_the_author_wrote():
         cell.id = "other" + cell.id
     assert [cell.id for cell in notebooks.tidy(raw).cells] == [cell.id for cell in tidy.cells]
     nbformat.validate(tidy)
+
+
+def test_tidy_drops_progress_bars_and_the_views_of_dead_widgets():
+    def view(text):
+        data = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": text}
+        return nbformat.v4.new_output("display_data", data)
+
+    texts = ["  0%|          | 0/746 [00:00<?, ?it/s]", "0img [00:00, ?img/s]", "VBox(children=())"]
+    cell = new_code_cell("x", outputs=[view(text) for text in texts])
+    (kept,) = notebooks.tidy(new_notebook(cells=[cell])).cells[0].outputs
+    assert kept.data == {"text/plain": "VBox(children=())"}
 
 
 def test_an_interrupted_write_leaves_the_old_notebook(tmp_path, monkeypatch):

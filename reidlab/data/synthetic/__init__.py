@@ -1,8 +1,8 @@
 """Drawn pedestrians with known identity, camera, pose and attributes.
 
-- `palette`, `wardrobe`: who a person is, and the annotation that follows from it.
+- `palette`, `person`, `wardrobe`: who people are, and the annotation that follows from it.
 - `pose`, `body`, `wear`: a person at a moment of walking as a list of solids.
-- `textures`, `faces`: the colors on those solids.
+- `textures`, `cloth`, `faces`: the colors on those solids.
 - `quadrics`, `raster`, `shade`: solids to samples, depth and color.
 - `scene`, `canvas`, `walls`, `props`: cameras, their surroundings, things in front.
 - `shots`: everything that one image depends on, drawn at a named difficulty.

@@ -59,7 +59,10 @@ def _trunk_radii(people: Sequence[Person], level: int) -> tuple[Array, Array, Ar
     heavy = 1 + build_ * (0.08 + 0.10 * belly) * (y < 0.83)
     a = np.array([WIDTH[s][level] for s in sex]) * heavy * (1 - 0.05 * young * (y > 0.7))
     b = np.array([DEPTH[s][level] for s in sex]) * (heavy + np.maximum(build_, 0) * 0.3 * belly)
-    ease = traits(people, lambda p: EASE[p.upper.kind] * (0.6 + 0.8 * p.upper.cut)) * (y < 0.83)
+    ease = traits(people, lambda p: EASE[p.upper.kind] * (0.6 + 0.8 * p.upper.cut))
+    ease = ease * np.interp(
+        y, (0.75, 0.80, 0.83), (1.0, 0.4, 0.0)
+    )  # cloth hangs from the shoulders
     hem = 0.004 * (0.49 < y < 0.55)
     bust = 0.008 * female * np.exp(-(((y - 0.745) / 0.025) ** 2))
     seat = -0.006 * np.exp(-(((y - 0.51) / 0.03) ** 2))
