@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from reidlab.data.images import ImageDataset, report_bad
-from reidlab.data.packs import read_pack
+from reidlab.data.packs import is_packed
 from reidlab.data.samples import Sample, cameras_of
 from reidlab.data.transforms import EvalTransform
 from reidlab.paths import pick_device
@@ -180,9 +180,11 @@ def embed(
     network: Any = model
     preprocess: EvalTransform = network.preprocess
     device = pick_device(device)
-    packed = read_pack(samples, preprocess.size) is not None
     dataset = ImageDataset(
-        samples, preprocess.size, interpolation=preprocess.interpolation, in_memory=packed
+        samples,
+        preprocess.size,
+        interpolation=preprocess.interpolation,
+        in_memory=is_packed(samples, preprocess.size),
     )
     blocks = [
         range(start, min(start + batch_size, len(samples)))

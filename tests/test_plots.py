@@ -106,7 +106,7 @@ def test_gallery_captions_name_camera_and_distance(ranking):
     for caption, (_, camid), distance in zip(
         captions[1:], GALLERY, ranking.distance[0].tolist(), strict=True
     ):
-        assert caption == f"cam {camid}\nd = {distance:.3g}"
+        assert caption == f"cam {camid}\nd = {distance:.3f}"
 
 
 def test_gallery_has_one_axes_per_image(ranking):

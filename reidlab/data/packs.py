@@ -71,9 +71,13 @@ def read_pack(samples: Sequence[Sample], size: tuple[int, int]) -> Tensor | None
         size: (H, W) in pixels; a pack of another size does not fit.
     """
     pack = find_pack(samples)
-    if pack is None or pack.size != tuple(size):
-        return None
-    return pack.read()
+    return pack.read() if pack is not None and pack.size == tuple(size) else None
+
+
+def is_packed(samples: Sequence[Sample], size: tuple[int, int]) -> bool:
+    """Whether `read_pack` would find the images: all of them, checked, at this size."""
+    pack = find_pack(samples)
+    return pack is not None and pack.size == tuple(size)
 
 
 def find_pack(samples: Sequence[Sample]) -> Pack | None:

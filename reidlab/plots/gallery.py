@@ -148,7 +148,7 @@ def _fill_row(
         reason = _why_ignored(gallery, g, pid, camid, camera_filter)
         frame = IGNORED if reason else RIGHT if int(gallery.pids[g]) == pid else WRONG
         place += not reason
-        caption = f"cam {int(gallery.camids[g])}\nd = {distance:.3g}"
+        caption = f"cam {int(gallery.camids[g])}\nd = {distance:.3f}"
         head = f"{frame.mark} {reason or place}"
         _show(axes, read_pixels(gallery.paths[g], size), frame, head, caption)
 

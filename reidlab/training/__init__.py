@@ -5,4 +5,12 @@ from reidlab.training.history import History
 from reidlab.training.loop import OnEpoch, fit
 from reidlab.training.schedules import learning_rate, warmup_cosine, warmup_multistep
 
-__all__ = ["History", "OnEpoch", "TrainConfig", "fit", "learning_rate", "warmup_cosine", "warmup_multistep"]
+__all__ = [
+    "History",
+    "OnEpoch",
+    "TrainConfig",
+    "fit",
+    "learning_rate",
+    "warmup_cosine",
+    "warmup_multistep",
+]

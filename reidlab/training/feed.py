@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reidlab.data.images import ImageDataset, check_images
-from reidlab.data.packs import read_pack
+from reidlab.data.packs import is_packed
 from reidlab.data.samplers import PKSampler, ShuffleSampler, epoch_seed
 from reidlab.data.samples import DISTRACTOR, Batch, Sample, cameras_of, training_ids
 from reidlab.data.transforms import EvalTransform
@@ -47,7 +47,7 @@ class TrainingData:
         self.ids = training_ids(samples)  # of all samples: a bad image never renumbers people
         self.cameras = cameras_of(samples)
         self.preprocess, self.config = preprocess, config
-        if read_pack(samples[:1], preprocess.size) is None:
+        if not is_packed(samples, preprocess.size):
             samples = check_images(samples, on_error=config.on_error, progress=progress)
         self.dataset = ImageDataset(
             samples,

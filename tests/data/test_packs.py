@@ -129,6 +129,13 @@ def test_a_damaged_pack_is_not_used(copied, damage):
     assert read_pack(samples, SIZE) is None
 
 
+def test_a_pack_of_another_shape_than_recorded_is_not_used(copied):
+    samples = read_market(copied).train
+    text = (copied / MANIFEST).read_text()
+    (copied / MANIFEST).write_text(text.replace("3, 64, 32]", "3, 32, 64]"))
+    assert read_pack(samples, (32, 64)) is None
+
+
 def test_an_edited_manifest_is_read_again(copied):
     name = read_manifest(copied).content["name"]
     text = (copied / MANIFEST).read_text().replace(name, "a longer name than before")

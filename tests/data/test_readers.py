@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -211,12 +212,19 @@ def test_who_is_held_out_depends_on_the_seed_only(market_folder):
     assert len({frozenset(held(seed)) for seed in range(6)}) > 1
 
 
+def test_two_people_are_left_to_train(market_folder):
+    with pytest.raises(ValueError, match="validation_ids=3, but at most 2 of 4 training people"):
+        read_dataset(market_folder, validation_ids=3)
+
+
 def test_people_of_one_camera_are_not_held_out(market_folder):
     for path in (market_folder / "bounding_box_train").glob("000[12]_c[23]*"):
         path.unlink()
-    splits = read_dataset(market_folder, validation_ids=2)
-    assert people(splits.validation[0]) == {3, 4}
-    with pytest.raises(ValueError, match="validation_ids=3, but at most 2 of 4"):
+    for seed in range(5):
+        splits = read_dataset(market_folder, validation_ids=2, seed=seed)
+        assert people(splits.validation[0]) == {3, 4}
+    (market_folder / "bounding_box_train" / "0005_c1s1_000010_00.jpg").write_bytes(b"")
+    with pytest.raises(ValueError, match="validation_ids=3, but at most 2 of 5"):
         read_dataset(market_folder, validation_ids=3)
 
 
@@ -235,6 +243,18 @@ def test_a_rendered_folder_brings_all_it_knows(rendered):
     assert all(s.attributes and s.caption for s in splits.train)
     with pytest.raises(ValueError, match="validation folders with 2 people already"):
         read_dataset(rendered, validation_ids=1)
+
+
+def test_held_out_people_change_the_fingerprint_of_a_rendered_folder(copied):
+    for name in ("validation_query", "validation_gallery"):
+        shutil.rmtree(copied / name)
+    content = json.loads((copied / "manifest.json").read_text())
+    content["images"] = [i for i in content["images"] if "validation" not in i["split"]]
+    content["pack"]["shape"][0] = len(content["images"])
+    (copied / "manifest.json").write_text(json.dumps(content))
+    whole = read_dataset(copied)
+    assert whole.fingerprint == content["fingerprint"]
+    assert read_dataset(copied, validation_ids=1).fingerprint != whole.fingerprint
 
 
 def test_a_rendered_folder_that_lost_images_has_another_fingerprint(copied):

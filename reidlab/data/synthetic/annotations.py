@@ -86,7 +86,7 @@ def describe(labels: Labels) -> str:
 
 
 def _color(labels: Labels, garment: str) -> str:
-    """The name of the one color of `garment` ("up" or "down"); all columns 1 mean several."""
+    """The name of the one colour of `garment` ("up" or "down"); all columns 1 mean several."""
     names = [name for name in COLUMNS if name.startswith(garment) and name != garment]
     found = [name.removeprefix(garment) for name in names if labels[name] == 2]
-    return found[0] if found else "multicolored"
+    return found[0] if found else "multicoloured"

@@ -85,7 +85,7 @@ def look_alikes(plan: Plan, pairs: int = 3) -> list[Row]:
 
 
 def outfit(person: Person) -> tuple[object, ...]:
-    """What look-alikes share: kind and color of both garments."""
+    """What look-alikes share: kind and colour of both garments."""
     return person.upper.kind, person.upper.rgb, person.lower.kind, person.lower.rgb
 
 

@@ -23,16 +23,14 @@ from reidlab.data.synthetic.render import render
 from reidlab.data.synthetic.shots import DIFFICULTIES
 
 GENERATOR = 1  # raise it when the same options are to give other labels
-NOT_DRAWING = (
-    "__init__.py", "annotations.py", "dataset.py", "descriptor.py", "sheets.py", "staging.py",
-)  # fmt: skip
+NOT_CONTENT = ("__init__.py", "dataset.py", "descriptor.py", "sheets.py", "staging.py")
 BATCH = 48  # fixed: the same batches give the same pixels
 
 
 def generator_version() -> str:
-    """Changes with the code that draws, so that older caches are recognised."""
+    """Changes with the code that draws and labels, so that older caches are recognised."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    code = b"".join(path.read_bytes() for path in sources if path.name not in NOT_DRAWING)
+    code = b"".join(path.read_bytes() for path in sources if path.name not in NOT_CONTENT)
     return f"{GENERATOR}-{zlib.crc32(code):08x}"
 
 
@@ -49,7 +47,8 @@ def write_dataset(
     """Render `plan` into an existing empty folder; the manifest is written last."""
     options = plan.options
     images = _write_images(folder, plan, progress=progress, device=device)
-    people = _write_annotations(folder, plan)
+    people = people_entries(plan)
+    _write_annotations(folder, people)
     files = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     pack = {
         "shape": [len(images), 3, *options.size],
@@ -137,23 +136,23 @@ def decode(data: bytes) -> np.ndarray:
         return np.asarray(image.convert("RGB")).transpose(2, 0, 1)
 
 
-def _write_annotations(folder: Path, plan: Plan) -> dict[str, dict[str, Any]]:
-    """The annotation files; the manifest's entries for people."""
-    people = {
-        str(pid): {
-            "split": plan.sides[pid],
-            "attributes": person.attributes(),
-            "caption": describe(person.attributes()),
-        }
-        for pid, person in plan.people.items()
-    }
+def people_entries(plan: Plan) -> dict[str, dict[str, Any]]:
+    """The manifest's entries for people: side, attributes and caption by person id."""
+    entries = {}
+    for pid, person in plan.people.items():
+        labels = person.attributes()
+        side, caption = plan.sides[pid], describe(labels)
+        entries[str(pid)] = {"split": side, "attributes": labels, "caption": caption}
+    return entries
+
+
+def _write_annotations(folder: Path, people: Mapping[str, Mapping[str, Any]]) -> None:
+    """The tables and the `.mat` file."""
     labels: dict[str, dict[int, dict[str, int]]] = {side: {} for side in SIDES}
     for pid, person in people.items():
         labels[person["split"]][int(pid)] = person["attributes"]
     for side, own in labels.items():
         write_csv(folder / f"annotations_{side}.csv", own)
     write_mat(folder / "market_attribute.mat", labels["train"], labels["test"])
-    write_captions(
-        folder / "captions.csv", {int(pid): person["caption"] for pid, person in people.items()}
-    )
-    return people
+    captions = {int(pid): person["caption"] for pid, person in people.items()}
+    write_captions(folder / "captions.csv", captions)

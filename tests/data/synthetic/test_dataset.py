@@ -169,8 +169,8 @@ def test_samples_carry_attributes_and_captions(rendered, tiny):
 def test_captions_say_what_the_labels_say():
     labels = dict.fromkeys(TEST_ORDER, 1) | {"age": 4, "backpack": 2, "handbag": 2, "up": 2}
     assert describe(labels) == (
-        "An old man with short hair, wearing a multicolored top with short sleeves and a long "
-        "multicolored skirt, carrying a backpack and a handbag."
+        "An old man with short hair, wearing a multicoloured top with short sleeves and a long "
+        "multicoloured skirt, carrying a backpack and a handbag."
     )
     labels |= {"gender": 2, "age": 3, "upred": 2, "downblue": 2, "clothes": 2, "hat": 2, "hair": 2}
     labels |= {"backpack": 1, "handbag": 1, "down": 2}
