@@ -64,14 +64,7 @@ _BASELINE_DESK = Recipe(
     model="baseline_small",
     loss=reid_loss,
     loss_arguments={"margin": 0.3, "smoothing": 0.1},
-    train=TrainConfig(
-        epochs=20,
-        ids_per_batch=8,
-        images_per_id=4,
-        lr=1e-3,
-        weight_decay=5e-4,
-        transform=TrainTransform(pad=5),
-    ),
+    train=TrainConfig(epochs=20),  # its defaults are this recipe
     flip=True,
     source="chosen on the validation people of the default synthetic set",
 )

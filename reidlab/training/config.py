@@ -27,11 +27,11 @@ class TrainConfig:
     """P."""
     images_per_id: int = 4
     """K; the batch size is P x K, for either sampler."""
-    transform: TrainTransform = field(default_factory=TrainTransform)
-    """Random flip, crop and erasing."""
+    transform: TrainTransform = field(default_factory=lambda: TrainTransform(pad=5))
+    """Random flip, crop and erasing; 5 pixels of padding suit 128x64 images."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     """Fused where the device has it."""
-    lr: float = 1e-3
+    lr: float = 2e-3
     """Base learning rate."""
     weight_decay: float = 5e-4
     """For all parameters; coupled in adam and sgd, decoupled in adamw."""

@@ -164,10 +164,8 @@ def _wrong_file(folder: Path, content: Mapping[str, Any]) -> str:
             has = f"has {found[name]} bytes, expected {size}" if name in found else "is missing"
             return f"{name} {has}"
     parts = [part for part in FOLDERS.values() if (folder / part).is_dir()]
-    images = sum(len(image_names(folder / part)) for part in parts)
-    return f"{images - len(content['images'])} images were added" * (
-        images > len(content["images"])
-    )
+    added = sum(len(image_names(folder / part)) for part in parts) - len(content["images"])
+    return f"{added} images were added" if added > 0 else ""
 
 
 def _build(

@@ -22,8 +22,6 @@ from reidlab.data.synthetic.annotations import describe
 from reidlab.data.synthetic.dataset import make_dataset, open_dataset, synthetic, validate
 from reidlab.data.synthetic.plan import SyntheticOptions, make_plan
 
-OPTIONS = {name: value for name, value in SyntheticOptions().as_dict().items()}
-
 
 def asked(options: SyntheticOptions) -> dict:
     return options.as_dict()
@@ -364,6 +362,17 @@ def test_what_dead_runs_left_is_removed_and_live_ones_are_not(tmp_path, tiny, in
     make_dataset(tmp_path / "new", tiny)
     left = {label for label, name in names.items() if (tmp_path / name).exists()}
     assert left == {"alive", "elsewhere", "foreign"}
+
+
+def test_a_run_of_another_user_counts_as_alive(tmp_path, tiny, instant, monkeypatch):
+    def refuse(process, signal):
+        raise PermissionError
+
+    left = tmp_path / f".new.{staging._host()}.1.ab12.partial"
+    left.mkdir()
+    monkeypatch.setattr(staging.os, "kill", refuse)
+    make_dataset(tmp_path / "new", tiny)
+    assert left.exists()
 
 
 def test_two_runs_at_once_leave_one_complete_dataset(tmp_path, tiny, rendered, instant):

@@ -113,8 +113,9 @@ def test_every_query_finds_its_person_under_another_camera(images_per_id, camera
             assert any(i.pid == asked.pid and i.camid != asked.camid for i in parts[gallery])
 
 
-def test_each_camera_of_a_test_person_asks_once(plan):
-    parts = by_split(plan)
+@pytest.mark.parametrize("images_per_id", [4, 6, 16])
+def test_each_camera_of_a_test_person_asks_once(images_per_id):
+    parts = by_split(make_plan(SyntheticOptions(**SMALL, images_per_id=images_per_id)))
     asked = Counter((image.pid, image.camid) for image in parts["query"])
     seen_by = {(i.pid, i.camid) for i in parts["query"] + parts["gallery"] if i.pid > 0}
     assert set(asked) == seen_by
