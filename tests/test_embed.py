@@ -2,8 +2,8 @@ import logging
 
 import pytest
 import torch
-from reidlab.data.readers import read_dataset
 
+from reidlab.data.readers import read_dataset
 from reidlab.data.samples import Sample, Samples
 from reidlab.data.transforms import EvalTransform
 from reidlab.embedding import embed

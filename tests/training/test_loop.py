@@ -9,9 +9,9 @@ import time
 
 import pytest
 import torch
+
 from reidlab.data.readers import read_dataset
 from reidlab.data.transforms import TrainTransform
-
 from reidlab.losses import reid_loss
 from reidlab.models.baseline import baseline_small
 from reidlab.training import TrainConfig, fit
