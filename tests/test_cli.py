@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,16 @@ def test_killed_and_started_again_the_scores_are_the_same(people, tmp_path):
     assert whole == cut
     files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
     assert files[0] == files[1]
+
+
+def test_a_damaged_image_of_a_rendered_dataset_is_named_or_left_out(people, tmp_path):
+    shutil.copytree(people, tmp_path / "people")
+    victim = sorted((tmp_path / "people" / "bounding_box_train").glob("*.jpg"))[2]
+    victim.write_bytes(victim.read_bytes()[:200])
+    train = f"train baseline --data {tmp_path / 'people'} --epochs 1 --ids-per-batch 4"
+    refused = run(train, "--out", tmp_path / "run", check=False)
+    assert refused.returncode == 1 and victim.name in refused.stderr
+    run(train, "--on-error skip --out", tmp_path / "run")
 
 
 def test_a_plain_market_folder_trains_with_people_held_out(market_folder, tmp_path):
