@@ -32,7 +32,9 @@ $(BIN)/python:
 
 # A torch that is installed in .venv already (a CPU build, say) is kept: its pins are left out.
 $(VENV)/constraints.txt: constraints.txt | $(BIN)/python
-	@if $(BIN)/python -c 'import torch' 2>/dev/null; then \
+	@if [ -e $(VENV)/own-torch ] || { [ ! -e $(VENV)/lab.stamp ] && [ ! -e $(VENV)/dev.stamp ] \
+	    && $(BIN)/python -c 'import torch' 2>/dev/null; }; then \
+	  touch $(VENV)/own-torch; \
 	  echo "keeping the torch that is installed in $(VENV)"; \
 	  grep -vE '^(torch|torchvision|triton|nvidia-|cuda-)' constraints.txt > $@; \
 	else cp constraints.txt $@; fi

@@ -9,9 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import pickle
 import platform
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +22,8 @@ from reidlab.data.transforms import EvalTransform
 from reidlab.models.catalog import build
 from reidlab.paths import make_folder, shipped
 
-CHECKPOINT, LOG, WEIGHTS = "checkpoint.pt", "log.csv", "model.safetensors"
+CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+WEIGHTS, CARD = "model.safetensors", "model.json"
 FORMAT = 1
 
 
@@ -43,10 +42,11 @@ def atomic_write(path: Path, content: bytes | str) -> None:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ValueError(
-            f"cannot write {path} ({error.strerror}); free or choose another"
+            f"cannot write {path} ({error.strerror}); make room or choose another folder"
         ) from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 @dataclass
@@ -73,14 +73,19 @@ class RunState:
             return cls(None, identity)
         folder = make_folder(folder)
         file = folder / CHECKPOINT
-        if restart or not file.exists():
+        for leftover in folder.glob(".*.part"):  # of a run that was killed while writing
+            leftover.unlink(missing_ok=True)
+        if restart:  # nothing of the old run may pass for a result of the new one
+            for name in (CHECKPOINT, LOG, WEIGHTS, CARD):
+                (folder / name).unlink(missing_ok=True)
+        if not file.exists():
             return cls(folder, identity)
         saved = read_checkpoint(file)
         if differences := _differences(saved["identity"], identity):
             shown = "\n  ".join(differences[:8])
             raise ValueError(
-                f"{file} belongs to another run; choose another folder, or restart=True "
-                f"(--config.restart) to overwrite it:\n  {shown}"
+                f"{file} belongs to another run; choose another folder, or overwrite it "
+                f"(restart=True, --restart):\n  {shown}"
             )
         return cls(folder, identity, saved)
 
@@ -94,7 +99,10 @@ class RunState:
             return []
         where = str(self.folder)
         load_strictly(model, self.saved["model"], where)
+        kernels = [group.get("fused") for group in optimizer.param_groups]
         optimizer.load_state_dict(self.saved["optimizer"])
+        for group, fused in zip(optimizer.param_groups, kernels, strict=True):
+            group["fused"] = fused  # what this device has, not the one that saved
         return list(self.saved["rows"])
 
     def save(
@@ -128,10 +136,10 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     """
     try:
         saved = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # a damaged file fails in any way, or asks to run code
         raise ValueError(
-            f"{file} is damaged or no checkpoint of reidlab ({reason}); delete it to start again"
+            f"{file} is damaged or no checkpoint of reidlab ({type(error).__name__}); "
+            "delete it to start again"
         ) from None
     if not isinstance(saved, dict) or saved.get("format") != FORMAT:
         raise ValueError(f"{file} is no checkpoint of this version of reidlab; delete it")
@@ -213,11 +221,19 @@ def load_model(path_or_name: Path | str) -> tuple[nn.Module, EvalTransform]:
         state = load_file(file)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{file} is damaged ({error}); save or fetch it again") from None
-    origin, preprocess = card["origin"], EvalTransform(**card["preprocess"])
-    model = build(origin["model"], **origin["arguments"])
+    model, preprocess = _construct(card, file)
     load_strictly(model, state, str(file))
     model.preprocess = preprocess  # pyright: ignore[reportArgumentType]
     return model.eval(), preprocess
+
+
+def _construct(card: dict[str, Any], file: Path) -> tuple[nn.Module, EvalTransform]:
+    """The network that a card describes, and its preprocessing."""
+    try:
+        preprocess = EvalTransform(**card["preprocess"])
+        return build(card["origin"]["model"], **card["origin"]["arguments"]), preprocess
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the card beside {file} is damaged ({error}); save it again") from None
 
 
 def read_card(path: Path | str) -> dict[str, Any]:
@@ -226,7 +242,7 @@ def read_card(path: Path | str) -> dict[str, Any]:
     Raises:
         ValueError: it is missing or no card.
     """
-    file = _weights_file(Path(path)).with_suffix(".json")
+    file = _find(path).with_suffix(".json")
     try:
         card = json.loads(file.read_text())
         _ = card["origin"]["model"], card["origin"]["arguments"], card["preprocess"]
@@ -238,6 +254,7 @@ def read_card(path: Path | str) -> dict[str, Any]:
 
 
 def _weights_file(path: Path) -> Path:
+    path = path.expanduser()
     return path if path.suffix == ".safetensors" else path / WEIGHTS
 
 

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from reidlab.data.images import ImageDataset, report_bad
 from reidlab.data.packs import is_packed
 from reidlab.data.samples import Sample, cameras_of
-from reidlab.data.transforms import EvalTransform
+from reidlab.models.layers import preprocess_of
 from reidlab.paths import pick_device
 
 
@@ -178,7 +178,7 @@ def embed(
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     network: Any = model
-    preprocess: EvalTransform = network.preprocess
+    preprocess = preprocess_of(model)
     device = pick_device(device)
     dataset = ImageDataset(
         samples,

@@ -62,11 +62,24 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for, else CUDA, else Apple's MPS, else the CPU."""
+    """The device asked for, else CUDA, else Apple's MPS, else the CPU.
+
+    Raises:
+        ValueError: no such device on this machine.
+    """
     import torch
 
     if device is not None:
-        return torch.device(device)
+        try:
+            chosen = torch.device(device)
+            torch.empty(0, device=chosen)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise ValueError(
+                f"device {str(device)!r} cannot be used here ({reason}); choose cpu, cuda, cuda:1 "
+                "or mps, or none for the best there is"
+            ) from None
+        return chosen
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

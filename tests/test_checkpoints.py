@@ -38,6 +38,11 @@ def test_a_weights_file_can_be_named_directly(saved):
     load_model(saved[1] / "model.safetensors")
 
 
+def misspell(file, old, new):
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -45,6 +50,8 @@ def test_a_weights_file_can_be_named_directly(saved):
         (lambda run: (run / "model.json").write_text("{}"), "is no model card"),
         (lambda run: (run / "model.json").write_text("words"), "is no model card"),
         (lambda run: (run / "model.safetensors").write_bytes(b"1234567890"), "is damaged"),
+        (lambda run: misspell(run / "model.json", '"size"', '"sise"'), "card beside .* is damaged"),
+        (lambda run: misspell(run / "model.json", '"num_ids"', '"ids"'), "card .* is damaged"),
         (lambda run: (run / "model.safetensors").unlink(), "no model at"),
     ],
 )
@@ -95,6 +102,14 @@ def test_files_that_would_execute_code_are_refused(tmp_path):
     torch.save({"format": 1, "x": Evil()}, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match="damaged or no checkpoint"):
         read_checkpoint(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("content", [b"words", b"", b"PK\x03\x04 cut short"])
+def test_what_is_no_checkpoint_is_refused_without_torchs_advice(tmp_path, content):
+    (tmp_path / "checkpoint.pt").write_bytes(content)
+    with pytest.raises(ValueError, match="damaged or no checkpoint") as caught:
+        read_checkpoint(tmp_path / "checkpoint.pt")
+    assert "weights_only" not in str(caught.value)
 
 
 def test_writing_replaces_the_whole_file_or_nothing(tmp_path, monkeypatch):

@@ -69,6 +69,9 @@ def test_a_first_session_ends_in_a_table(people, tmp_path):
     assert (tmp_path / "hits.png").stat().st_size > 10_000
     other = run("evaluate", out, "--split validation --flip no --neck before --ap trapezoid").stdout
     assert other != table
+    second = json.loads((out / "scores-validation.json").read_text())
+    assert (second["ap"], second["split"], second["flip"]) == ("trapezoid", "validation", False)
+    assert json.loads((out / "scores.json").read_text()) == scores
 
 
 def test_killed_and_started_again_the_scores_are_the_same(people, tmp_path):
@@ -105,6 +108,16 @@ def test_a_damaged_image_of_a_rendered_dataset_is_named_or_left_out(people, tmp_
     run(train, "--on-error skip --out", tmp_path / "run")
 
 
+def test_a_dataset_that_changed_since_the_training_is_not_scored_by_accident(people, tmp_path):
+    shutil.copytree(people, tmp_path / "people")
+    train = f"train baseline --data {tmp_path / 'people'} --epochs 1 --ids-per-batch 4"
+    run(train, "--out", tmp_path / "run")
+    sorted((tmp_path / "people" / "bounding_box_test").glob("0000*.jpg"))[0].unlink()
+    refused = run("evaluate", tmp_path / "run", check=False)
+    assert refused.returncode == 1 and "has changed since" in refused.stderr
+    run("evaluate", tmp_path / "run", "--data", tmp_path / "people")
+
+
 def test_a_plain_market_folder_trains_with_people_held_out(market_folder, tmp_path):
     out = tmp_path / "run"
     train = f"train baseline --data {market_folder} --epochs 2 --ids-per-batch 2 --images-per-id 2"
@@ -120,10 +133,13 @@ def test_a_plain_market_folder_trains_with_people_held_out(market_folder, tmp_pa
     [
         ("trian baseline", "did you mean 'train'?"),
         ("data mkae", "did you mean 'data make'?"),
-        ("data", "unknown command 'data'"),
         ("train", "which method?"),
         ("train baseline --data nowhere", "nowhere"),
         ("evaluate nowhere", "no model at nowhere"),
+        ("train baseline --sampler shuffle", "leave out --sampler shuffle"),
+        ("train baseline --validation-ids 3", "leave out --validation-ids"),
+        ("evaluate run --picture x.foo", "ends in .png"),
+        ("data make --out /proc/nowhere", "/proc"),
         ("train baseline --epochs 0", "epochs must be above 0"),
         ("train baseline --pretrained x.pth", "--pretrained is for --profile paper"),
     ],
@@ -143,6 +159,8 @@ def test_unknown_flags_are_refused():
     [
         ("", ["data make", "train", "evaluate", "a first session"]),
         ("--help", ["data make", "train", "evaluate"]),
+        ("data", ["data make"]),
+        ("data --help", ["data make"]),
         ("data make --help", ["--difficulty", "--out", "examples:", "reidlab data make --out"]),
         ("train baseline --help", ["--epochs", "--ids-per-batch", "--flip", "examples:"]),
         ("evaluate --help", ["--neck", "--ap", "examples:"]),

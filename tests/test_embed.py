@@ -105,6 +105,11 @@ def test_wrong_arguments_are_refused(model, gallery):
         embed(model, gallery, on_error="no")
 
 
+def test_a_model_without_preprocessing_is_refused(gallery):
+    with pytest.raises(ValueError, match="Linear.preprocess must be an EvalTransform"):
+        embed(torch.nn.Linear(2, 2), gallery)
+
+
 def test_features_that_are_not_finite_name_their_image(gallery):
     class Broken(Watcher):
         def embed(self, images, camids, viewids, neck):

@@ -60,7 +60,11 @@ def main(argv: Sequence[str] | None = None) -> None:
 
         print(f"reidlab {__version__}")
         return
-    name = " ".join(arguments[:2]) if arguments[0] == "data" else arguments[0]
+    grouped = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
+    if grouped and (len(arguments) == 1 or arguments[1] in ("-h", "--help")):
+        print(overview(grouped))
+        return
+    name = " ".join(arguments[: 2 if grouped else 1])
     if name not in COMMANDS:
         complain(f"unknown command {name!r}{suggestion(name)}; `reidlab --help` lists them", 2)
     try:
@@ -69,14 +73,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         complain(str(error), 1)
     except BrokenPipeError:  # the reader of our output has gone, as in `reidlab ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # permissions, a full disk, a file that vanished
+        where = f"{error.filename}: " if error.filename else ""
+        complain(f"{where}{error.strerror or error}", 1)
     except KeyboardInterrupt:
         complain("interrupted; the same command continues where it stopped", 130)
 
 
-def overview() -> str:
-    """The text of `reidlab --help`."""
-    width = max(map(len, COMMANDS))
-    rows = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+def overview(names: Sequence[str] = tuple(COMMANDS)) -> str:
+    """The text of `reidlab --help`, or of the help on a group of commands."""
+    width = max(map(len, names))
+    rows = [f"  {name:<{width}}  {COMMANDS[name].summary}" for name in names]
     return HELP.format(commands="\n".join(rows)).rstrip()
 
 

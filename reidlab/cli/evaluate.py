@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ import tyro
 
 from reidlab.checkpoints import atomic_write, load_model, read_card
 from reidlab.cli.parsing import parse
+from reidlab.cli.train import read_options, remembered
 from reidlab.data.readers import read_dataset
+from reidlab.data.samples import Splits
 from reidlab.embedding import embed
 from reidlab.evaluation import Scores, evaluate
+from reidlab.paths import make_folder
 from reidlab.ranking import rank
 
 EXAMPLES = """
@@ -27,7 +31,7 @@ EXAMPLES = """
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a trained model under the Market-1501 protocol; the table also goes to RUN/scores.json.
+    """Score a trained model under the Market-1501 protocol; the scores also go to RUN, as JSON.
 
     Without --data, the dataset of the training run is read again.
     """
@@ -57,12 +61,16 @@ class Evaluate:
 def main(argv: Sequence[str]) -> None:
     """Parse, embed, score, print."""
     options = parse(Evaluate, "evaluate", argv, examples=EXAMPLES)
+    _check_picture(options.picture)
     model, _ = load_model(options.run)
     card = read_card(options.run)
-    splits = read_dataset(*_dataset(options, card), **_held_out(options, card))
+    splits = _read(options, card)
     parts = splits.validation if options.split == "validation" else (splits.query, splits.gallery)
     if not parts[0]:
-        raise ValueError(f"{splits.name} has no {options.split} queries")
+        raise ValueError(
+            f"{splits.name} has no {options.split} queries; train with --validation-ids N to hold "
+            "people out, or score --split test"
+        )
     settings: dict[str, Any] = {
         "flip": _flip(options, card),
         "neck": options.neck,
@@ -74,9 +82,11 @@ def main(argv: Sequence[str]) -> None:
     query, gallery = (embed(model, part, **settings) for part in parts)
     scores = evaluate(query, gallery, ap=options.ap)
     print(scores)
-    folder = options.run if options.run.is_dir() else options.run.parent
-    used = {name: settings[name] for name in ("flip", "neck")} | {"split": options.split}
-    atomic_write(folder / "scores.json", as_json(scores, used, splits.fingerprint))
+    used = {name: settings[name] for name in ("flip", "neck", "on_error")}
+    used |= {"split": options.split, "fingerprint": splits.fingerprint}
+    run = options.run.expanduser()
+    folder = run if run.is_dir() else run.parent
+    atomic_write(folder / _scores_name(options, splits), as_json(scores, used))
     if options.picture is not None:
         from reidlab.plots import gallery_strip
 
@@ -85,13 +95,40 @@ def main(argv: Sequence[str]) -> None:
         print(f"picture: {options.picture}")
 
 
-def _dataset(options: Evaluate, card: dict[str, Any]) -> tuple[str]:
-    if options.data is not None:
-        return (options.data,)
-    try:
-        return (card["data"]["read"],)
-    except (KeyError, TypeError):
-        raise ValueError(f"{options.run} does not say its dataset; name one with --data") from None
+def _check_picture(picture: Path | None) -> None:
+    """Complain before the work, not after it."""
+    if picture is None:
+        return
+    if picture.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf", ".svg"):
+        raise ValueError(
+            f"--picture {picture}: expected a name that ends in .png, .jpg, .pdf, .svg"
+        )
+    make_folder(picture.parent)
+
+
+def _read(options: Evaluate, card: dict[str, Any]) -> Splits:
+    """The dataset named on the command line, else that of the training run, unchanged."""
+    trained = card.get("data", {})
+    data = trained.get("read") if options.data is None else remembered(options.data)
+    if data is None:
+        raise ValueError(f"{options.run} does not say its dataset; name one with --data")
+    held_out = trained.get("validation_ids", 0) if data == trained.get("read") else 0
+    splits = read_dataset(data, **read_options(data, held_out))
+    if options.data is None and splits.fingerprint != trained.get("fingerprint"):
+        raise ValueError(
+            f"{data} has changed since {options.run} was trained on it (fingerprint "
+            f"{splits.fingerprint}, then {trained.get('fingerprint')}); to score on it as it is "
+            f"now, name it: --data {data}"
+        )
+    return splits
+
+
+def _scores_name(options: Evaluate, splits: Splits) -> str:
+    """`scores.json` for the test people of the training's dataset, else a name that says more."""
+    parts = [] if options.split == "test" else [options.split]
+    parts += [] if options.data is None else [splits.name]
+    slug = re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
+    return f"scores-{slug}.json" if slug else "scores.json"
 
 
 def _flip(options: Evaluate, card: dict[str, Any]) -> bool:
@@ -100,17 +137,12 @@ def _flip(options: Evaluate, card: dict[str, Any]) -> bool:
     return options.flip == "yes"
 
 
-def _held_out(options: Evaluate, card: dict[str, Any]) -> dict[str, Any]:
-    held_out = card.get("data", {}).get("validation_ids", 0) if options.data is None else 0
-    return {"validation_ids": held_out} if held_out else {}
-
-
-def as_json(scores: Scores, settings: dict[str, Any], fingerprint: str) -> str:
+def as_json(scores: Scores, settings: dict[str, Any]) -> str:
     """The scores as JSON text, with the settings that led to them."""
     content = {
         "protocol": scores.protocol,
+        "ap": scores.ap,
         "source": scores.source,
-        "fingerprint": fingerprint,
         **settings,
         "mAP": scores.mean_ap,
         "mINP": scores.mean_inp,

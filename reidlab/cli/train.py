@@ -13,7 +13,8 @@ from tqdm.auto import tqdm
 
 from reidlab.checkpoints import WEIGHTS, save_model
 from reidlab.cli.parsing import parse
-from reidlab.data.readers import read_dataset
+from reidlab.data.images import check_images
+from reidlab.data.readers import NAMES, read_dataset
 from reidlab.data.samples import Splits, training_ids
 from reidlab.embedding import embed
 from reidlab.evaluation import evaluate
@@ -44,7 +45,7 @@ class Train:
     pretrained: str | None = None
     """File with ImageNet weights (paper profile); "none" starts from random weights."""
     validation_ids: int = 0
-    """People held out of training for validation, when the dataset has no validation folders."""
+    """People held out of training for validation, when the dataset's folder has none."""
     validate_every: int = 0
     """Score the validation people every so many epochs; 0 for never."""
 
@@ -58,7 +59,12 @@ def main(argv: Sequence[str]) -> None:
     default = Train(config=replace(chosen.train, out=folder), profile=profile)
     options = parse(Train, f"train {method}", argv, examples=EXAMPLES, default=default)
     changes = _changes(chosen, options)
-    splits = _read(options)
+    if chosen.train.sampler != options.config.sampler:
+        raise ValueError(
+            f"the losses of {method} need batches of P people with K images each; leave out "
+            f"--sampler {options.config.sampler}"
+        )
+    splits = read_dataset(options.data, **read_options(options.data, options.validation_ids))
     print(splits)
     model = chosen.build(len(training_ids(splits.train)), **changes)
     history = fit(
@@ -66,7 +72,7 @@ def main(argv: Sequence[str]) -> None:
         splits.train,
         chosen.bound_loss(),
         options.config,
-        on_epoch=_on_epoch(splits, chosen, options.validate_every, options.config.epochs),
+        on_epoch=_on_epoch(splits, chosen, options.validate_every, options.config),
         progress=sys.stderr.isatty(),
     )
     folder = options.config.out or folder
@@ -99,10 +105,21 @@ def _profile(argv: Sequence[str]) -> Profile:
     )
 
 
-def _read(options: Train) -> Splits:
-    wanted = options.validation_ids
-    held_out: dict[str, Any] = {"validation_ids": wanted} if wanted else {}
-    return read_dataset(options.data, **held_out)
+def read_options(data: str, validation_ids: int) -> dict[str, Any]:
+    """Options of `read_dataset` that follow from the flags.
+
+    Raises:
+        ValueError: people are to be held out of a set that brings its own.
+    """
+    if validation_ids and data.lower() == "synthetic":
+        raise ValueError("the synthetic set has validation people; leave out --validation-ids")
+    held_out = {"validation_ids": validation_ids} if validation_ids else {}
+    return {"progress": sys.stderr.isatty(), **held_out}
+
+
+def remembered(data: str) -> str:
+    """`data` as a later command finds it from another folder: a name as it is, a path in full."""
+    return data if data.lower() in NAMES else str(Path(data).expanduser().resolve())
 
 
 def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
@@ -117,19 +134,23 @@ def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
     return changes
 
 
-def _on_epoch(splits: Splits, chosen: Recipe, every: int, epochs: int) -> OnEpoch:
+def _on_epoch(splits: Splits, chosen: Recipe, every: int, config: TrainConfig) -> OnEpoch:
     """Score the validation people every so many epochs, and print one line per epoch."""
     query, gallery = splits.validation
+    epochs = config.epochs
     if every and not query:
         raise ValueError(
             f"{splits.name} has no validation people; add --validation-ids N, or leave out "
             "--validate-every"
         )
+    if every:  # now, not in the middle of the training
+        query, gallery = (check_images(part, on_error=config.on_error) for part in (query, gallery))
 
     def report(epoch: int, model: nn.Module, row: dict[str, float]) -> dict[str, float]:
         found: dict[str, float] = {}
         if every and (epoch % every == 0 or epoch == epochs):
-            scores = evaluate(*(embed(model, part, flip=chosen.flip) for part in (query, gallery)))
+            settings: dict[str, Any] = {"flip": chosen.flip, "device": config.device}
+            scores = evaluate(*(embed(model, part, **settings) for part in (query, gallery)))
             found = {"val_mAP": scores.mean_ap, "val_rank1": scores.rank(1)}
         skipped = ("epoch", "lr", "seconds", "images_per_second")
         terms = [f"{k} {v:.3f}" for k, v in (row | found).items() if k not in skipped]
@@ -150,9 +171,7 @@ def _card(options: Train, chosen: Recipe, splits: Splits, history: History) -> d
         "source": chosen.source,
         "data": {
             "name": splits.name,
-            "read": options.data
-            if options.data == "synthetic"
-            else str(Path(options.data).resolve()),
+            "read": remembered(options.data),
             "validation_ids": options.validation_ids,
             "fingerprint": splits.fingerprint,
             "cameras": splits.cameras,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -38,12 +37,14 @@ def read_image(path: Path | str) -> Image.Image:
             rgb = _to_rgb(upright)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
+    except PermissionError:
+        raise ValueError(f"{path}: may not be read; change its permissions") from None
     except UnidentifiedImageError:
         found = "an empty file" if path.stat().st_size == 0 else "something that is no image"
         raise ValueError(f"{path}: found {found}; replace or remove it") from None
     except Image.DecompressionBombError:
         raise ValueError(f"{path}: too many pixels for a crop of a person; remove it") from None
-    except (OSError, SyntaxError, ValueError, EOFError, struct.error) as error:
+    except Exception as error:  # damage shows itself in every way a decoder can fail
         raise ValueError(f"{path}: damaged or truncated ({error}); replace or remove it") from None
     if min(rgb.size) < SMALLEST_SIDE:
         width, height = rgb.size
@@ -54,10 +55,13 @@ def read_image(path: Path | str) -> Image.Image:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # 16 bits and more: Pillow would clip, not scale
+    if image.mode.startswith(("I", "F")):  # more than 8 bits: Pillow would clip, not scale
         values = np.asarray(image, dtype=np.float64)
-        scale = 257.0 if image.mode.startswith("I") else max(values.max() / 255.0, 1e-12)
-        image = Image.fromarray((values / scale).clip(0, 255).astype(np.uint8))
+        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"mode {image.mode} with values outside 0 to 65535")
+        full = 1.0 if image.mode == "F" else 255.0 if image.mode == "I" else 65535.0
+        full = full if values.max() <= full else 255.0 if values.max() <= 255 else 65535.0
+        image = Image.fromarray((values / full * 255.0).round().astype(np.uint8))
     return image.convert("RGB")
 
 
@@ -114,7 +118,11 @@ def report_bad(bad: Sequence[str], on_error: str, good: int) -> None:
         return
     shown = "\n  ".join([*bad[:10], *([f"... and {len(bad) - 10} more"] if bad[10:] else [])])
     if on_error == "raise" or good == 0:
-        advice = "repair or remove them, or choose on_error='skip'" if good else "none can be read"
+        advice = (
+            "repair or remove them, or leave them out (on_error='skip', --on-error skip)"
+            if good
+            else "none can be read"
+        )
         raise ValueError(f"{len(bad)} of {len(bad) + good} images are bad; {advice}:\n  {shown}")
     log.warning("%d bad images are left out:\n  %s", len(bad), shown)
 

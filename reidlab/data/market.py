@@ -152,9 +152,10 @@ def _check_layout(folder: Path) -> None:
     if not missing:
         return
     found = sorted(child.name for child in folder.iterdir())
+    advice = "" if found else "; unpack a dataset there, or make one: `reidlab data make`"
     shown = ", ".join(found[:8]) + (", ..." if found[8:] else "") if found else "nothing"
     message = f"{folder} holds {shown}; expected {', '.join(REQUIRED)}, missing: "
-    message += ", ".join(missing)
+    message += ", ".join(missing) + advice
     if elsewhere := find_market(folder):
         message += f". They lie in {elsewhere}: give that folder"
     raise ValueError(message)

@@ -52,7 +52,8 @@ def read_dataset(
     if not Path(name).expanduser().exists():
         raise ValueError(
             f"{name!r} is neither the name of a dataset nor an existing folder; known names: "
-            f"{', '.join(NAMES)}. A path must lead to a folder laid out like Market-1501"
+            f"{', '.join(NAMES)}. A path must lead to a folder laid out like Market-1501; "
+            "`reidlab data make --out FOLDER` renders one"
         )
     return read_market(name, name=_title(Path(name)), **choice)
 

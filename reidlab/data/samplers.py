@@ -67,7 +67,7 @@ class PKSampler:
 
     Args:
         pids: one person id per image.
-        ids_per_batch: P, at least 2: a triplet needs a negative.
+        ids_per_batch: P; losses that need a negative want 2 or more.
         images_per_id: K.
         seed: with the epoch it decides the order; epoch 0 uses `seed` itself.
 

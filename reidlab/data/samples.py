@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 DISTRACTOR, JUNK = 0, -1
+LARGEST = 2**63  # labels become int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,10 @@ class Sample:
                 value = value.__index__()
             except AttributeError:
                 raise ValueError(f"{self.path}: {name} must be an integer, got {value!r}") from None
-            if value < smallest:
-                raise ValueError(f"{self.path}: {name} must be at least {smallest}, got {value}")
+            if not smallest <= value < LARGEST:
+                raise ValueError(
+                    f"{self.path}: {name} must be at least {smallest} and below 2**63, got {value}"
+                )
             object.__setattr__(self, name, value)
 
 
@@ -73,6 +76,15 @@ class Samples(list[Sample]):
         if isinstance(index, slice):
             return Samples(super().__getitem__(index), self.cameras, self.source)
         return super().__getitem__(index)
+
+    def __add__(self, other: list[Sample]) -> Samples:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Both lists in a row, with the cameras of both."""
+        cameras = sorted({*self.cameras, *cameras_of(other)})
+        return Samples([*self, *other], cameras, self.source)
+
+    def copy(self) -> Samples:
+        """A list of its own that remembers the same dataset."""
+        return self[:]
 
 
 def cameras_of(samples: Sequence[Sample]) -> list[int]:

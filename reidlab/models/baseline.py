@@ -6,6 +6,7 @@ Re-Identification" (arXiv:1903.07071).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def baseline_small(
         trunk = resnet10(width=width, last_stride=last_stride)
         model = Baseline(trunk, num_ids, preprocess=EvalTransform(size=image_size))
     arguments = {"width": width, "image_size": list(image_size), "last_stride": last_stride}
-    return _signed(model, "baseline_small", num_ids, arguments)
+    return _signed(model, "baseline_small", num_ids, arguments, {"seed": seed})
 
 
 def baseline_resnet50(
@@ -132,12 +133,16 @@ def baseline_resnet50(
         "stem_relu": stem_relu,
         "pool": pool,
     }
-    return _signed(model, "baseline_resnet50", num_ids, arguments)
+    start = {"seed": seed, "pretrained": str(pretrained)}
+    return _signed(model, "baseline_resnet50", num_ids, arguments, start)
 
 
-def _signed(model: Baseline, name: str, num_ids: int, arguments: dict[str, Any]) -> Baseline:
-    """`model`, remembering how to construct it again."""
-    model.origin = {"model": name, "arguments": {"num_ids": num_ids, **arguments}}
+def _signed(
+    model: Baseline, name: str, num_ids: int, arguments: dict[str, Any], start: dict[str, Any]
+) -> Baseline:
+    """`model`, remembering how to construct it again, and from which weights it started."""
+    arguments = {"num_ids": num_ids, **arguments}
+    model.origin = {"model": name, "arguments": arguments, "start": start}
     return model
 
 
@@ -158,15 +163,20 @@ def load_imagenet(trunk: ResNet, file: Path | None = None) -> None:
         where = file or "torchvision's ResNet-50"
         raise ValueError(
             f"cannot read ImageNet weights from {where} ({error}); pass the path of a "
-            "torchvision ResNet-50 file, or pretrained=False to start from random weights"
+            "torchvision ResNet-50 file (--pretrained FILE), or start from random weights "
+            "(pretrained=False, --pretrained none)"
         ) from error
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{file} holds {type(state).__name__}, expected a state dict of ResNet-50")
     wanted = trunk.state_dict()
     given = {key: value for key, value in state.items() if not key.startswith("fc.")}
     missing, unknown = sorted(wanted.keys() - given), sorted(given.keys() - wanted)
     counters = [key for key in missing if key.endswith("num_batches_tracked")]
-    if unknown or len(counters) < len(missing):
+    misshapen = [k for k in wanted.keys() & given if wanted[k].shape != given[k].shape]
+    if unknown or misshapen or len(counters) < len(missing):
         raise ValueError(
             f"these are not the weights of this ResNet: missing {missing[:5]}, unknown "
-            f"{unknown[:5]}; expected torchvision's ResNet-50 (the layer 'fc' is ignored)"
+            f"{unknown[:5]}, of another shape {sorted(misshapen)[:5]}; expected torchvision's "
+            "ResNet-50 (the layer 'fc' is ignored)"
         )
     trunk.load_state_dict(wanted | given)

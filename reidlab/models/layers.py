@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from reidlab.data.transforms import EvalTransform
+
 NECKS = ("before", "after")
 
 
@@ -63,3 +65,18 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         torch.set_rng_state(state)
+
+
+def preprocess_of(model: nn.Module) -> EvalTransform:
+    """The eval transform of `model`.
+
+    Raises:
+        ValueError: it has none.
+    """
+    preprocess = getattr(model, "preprocess", None)
+    if not isinstance(preprocess, EvalTransform):
+        raise ValueError(
+            f"{type(model).__name__}.preprocess must be an EvalTransform (size and normalisation), "
+            f"got {preprocess!r}"
+        )
+    return preprocess

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from reidlab.data.transforms import TrainTransform
 
@@ -70,8 +70,22 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))
+        for name, hint in get_type_hints(TrainConfig).items():
+            value = getattr(self, name)
+            if get_origin(hint) is Literal and value not in get_args(hint):
+                choices = ", ".join(get_args(hint))
+                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+            if hint is int and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ValueError(f"{name} must be an integer, got {value!r}")
         positive = ("epochs", "ids_per_batch", "images_per_id", "lr")
-        not_negative = ("weight_decay", "warmup_epochs", "momentum", "min_lr_factor")
+        not_negative = (
+            "weight_decay",
+            "warmup_epochs",
+            "momentum",
+            "min_lr_factor",
+            "warmup_factor",
+        )
+        not_negative += ("bias_lr_factor", "gamma", "seed")
         for names, fine, rule in (
             (positive, lambda x: x > 0, "above 0"),
             (not_negative, lambda x: x >= 0, "0 or more"),
@@ -79,6 +93,8 @@ class TrainConfig:
             for name in names:
                 if not fine(getattr(self, name)):
                     raise ValueError(f"{name} must be {rule}, got {getattr(self, name)}")
+        if self.seed >= 2**32:
+            raise ValueError(f"seed must be below 2**32, got {self.seed}")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise ValueError(f"clip_norm must be above 0 or None, got {self.clip_norm}")
         if self.sampler == "pk" and self.ids_per_batch < 2:

@@ -47,8 +47,12 @@ class TrainingData:
         self.ids = training_ids(samples)  # of all samples: a bad image never renumbers people
         self.cameras = cameras_of(samples)
         self.preprocess, self.config = preprocess, config
+        self.positions = torch.arange(len(samples))  # in `samples`, bad images left out below
         if not is_packed(samples, preprocess.size):
-            samples = check_images(samples, on_error=config.on_error, progress=progress)
+            good = check_images(samples, on_error=config.on_error, progress=progress)
+            kept = {id(sample) for sample in good}
+            self.positions = torch.tensor([i for i, s in enumerate(samples) if id(s) in kept])
+            samples = good
         self.dataset = ImageDataset(
             samples,
             preprocess.size,
@@ -113,15 +117,16 @@ class TrainingData:
             images=images,
             pids=self.pids[index],
             camids=self.camids[index],
-            index=index,
+            index=self.positions[index],
             viewids=None if self.viewids is None else self.viewids[index],
             attributes={n: codes[index] for n, codes in self.attributes.items()} or None,
         )
         return batch.to(images.device)
 
     def digest(self) -> str:
-        """Short hash of file names and labels, to recognise the data of an interrupted run."""
-        lines = [
-            f"{sample.path.name} {sample.pid} {sample.camid}" for sample in self.dataset.samples
-        ]
+        """Short hash of names, sizes and labels, to recognise the data of an interrupted run."""
+        lines = [f"{self.ids} {self.cameras}"]
+        for sample in self.dataset.samples:
+            size = sample.path.stat().st_size
+            lines.append(f"{sample.path.name} {size} {sample.pid} {sample.camid}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ from tqdm.auto import tqdm
 from reidlab.checkpoints import RunState
 from reidlab.data.samplers import epoch_seed
 from reidlab.data.samples import Batch, Sample
-from reidlab.data.transforms import EvalTransform
+from reidlab.models.layers import preprocess_of
 from reidlab.paths import pick_device
 from reidlab.training.config import TrainConfig
 from reidlab.training.feed import TrainingData
@@ -60,11 +62,17 @@ def fit(
     optimizer = make_optimizer(model, config)
     run = RunState.open(config.out, identity(model, data, loss, config), config.restart)
     history = History(run.restore(model, optimizer))
-    with torch.random.fork_rng(), tqdm(disable=not progress, unit="img") as bar:
+    devices = [device] if device.type == "cuda" else []
+    with (
+        torch.random.fork_rng(devices),
+        fast_products(),
+        tqdm(disable=not progress, unit="img") as bar,
+    ):
         for epoch in range(len(history), config.epochs):
             bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
             row = train_epoch(model, data, loss, optimizer, config, epoch, bar)
-            row |= (on_epoch(epoch + 1, model, row) if on_epoch else None) or {}
+            found = (on_epoch(epoch + 1, model, row) if on_epoch else None) or {}
+            row |= {name: float(value) for name, value in found.items()}  # numpy's, too
             history.rows.append(row)
             run.save(model, optimizer, history.rows, history.to_csv())
     model.eval()
@@ -82,7 +90,7 @@ def train_epoch(
 ) -> dict[str, float]:
     """One pass over the sampler: forward, backward, clip, step. The row of the log."""
     start, device = time.perf_counter(), next(model.parameters()).device
-    amp = config.amp if config.amp is not None else device.type == "cuda"
+    amp = wants_bfloat16(device) if config.amp is None else config.amp
     torch.manual_seed(epoch_seed(config.seed, epoch))  # for dropout and its kind
     indices = data.epoch(epoch)
     bar.reset(total=sum(map(len, indices)))
@@ -115,21 +123,6 @@ def train_epoch(
     return row | {"seconds": seconds, "images_per_second": rate}
 
 
-def preprocess_of(model: nn.Module) -> EvalTransform:
-    """The eval transform of `model`.
-
-    Raises:
-        ValueError: it has none.
-    """
-    preprocess = getattr(model, "preprocess", None)
-    if not isinstance(preprocess, EvalTransform):
-        raise ValueError(
-            f"{type(model).__name__}.preprocess must be an EvalTransform (size and normalisation), "
-            f"got {preprocess!r}"
-        )
-    return preprocess
-
-
 def check_classes(model: nn.Module, people: int) -> None:
     """Raise when the classifier is too small for the people in the samples."""
     classes = getattr(model, "num_ids", None)
@@ -144,13 +137,42 @@ def identity(
     model: nn.Module, data: TrainingData, loss: Loss, config: TrainConfig
 ) -> dict[str, Any]:
     """All that decides the outcome of a run, as plain values."""
-    inner = getattr(loss, "func", loss)  # functools.partial: the function and its settings
-    name = getattr(inner, "__qualname__", type(inner).__qualname__)
-    settings = getattr(loss, "keywords", {})
     origin = getattr(model, "origin", {})
     return config.identity() | {
-        "loss": name,
-        "loss settings": {key: repr(value) for key, value in settings.items()},
+        **describe_loss(loss),
         "network": origin or type(model).__qualname__,
         "data": data.digest(),
     }
+
+
+def describe_loss(loss: Loss) -> dict[str, Any]:
+    """Name and settings of a loss; a function without a name of its own is known by its code."""
+    inner = getattr(loss, "func", loss)  # functools.partial: the function and its settings
+    name = getattr(inner, "__qualname__", type(inner).__qualname__)
+    settings = {str(i): repr(value) for i, value in enumerate(getattr(loss, "args", ()))}
+    settings |= {key: repr(value) for key, value in getattr(loss, "keywords", {}).items()}
+    if "<" in name:  # a lambda, or a function inside a function
+        code = inner.__code__
+        plain = [c for c in code.co_consts if isinstance(c, int | float | str | None)]
+        cells = [repr(cell.cell_contents) for cell in inner.__closure__ or ()]
+        text = f"{code.co_code!r} {code.co_names} {plain} {cells} {inner.__defaults__}"
+        name = f"{name} {zlib.crc32(text.encode()):08x}"
+    return {"loss": name, "loss settings": settings}
+
+
+def wants_bfloat16(device: torch.device) -> bool:
+    """Whether autocast pays: on CUDA cards that compute in bfloat16, not merely emulate it."""
+    if device.type != "cuda":
+        return False
+    return torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+@contextmanager
+def fast_products() -> Iterator[None]:
+    """Allow TF32 in CUDA matrix products while training; elsewhere nothing changes."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

@@ -38,6 +38,22 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     assert abs(values.mean() - 127.5) < 1
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [(np.int32(200), 200), (np.int32(60000), 233), (np.float32(0.5), 128), (np.float32(200), 200)],
+)
+def test_wide_pixels_keep_their_brightness(tmp_path, values, expected):
+    Image.fromarray(np.full((64, 32), values)).save(tmp_path / "a.tif")
+    assert np.array(read_image(tmp_path / "a.tif")).mean() == pytest.approx(expected, abs=1)
+
+
+def test_pixels_that_are_no_brightness_are_refused(tmp_path):
+    for value in (np.nan, -3.0):
+        Image.fromarray(np.full((64, 32), value, np.float32)).save(tmp_path / "a.tif")
+        with pytest.raises(ValueError, match="a.tif: damaged"):
+            read_image(tmp_path / "a.tif")
+
+
 def test_a_camera_rotation_tag_is_obeyed(tmp_path, pixels):
     image = Image.fromarray(pixels)
     tags = image.getexif()

@@ -28,6 +28,12 @@ def test_a_slice_keeps_the_cameras_of_the_whole_dataset():
     assert cameras_of(pickle.loads(pickle.dumps(samples))) == [1, 2, 5]
 
 
+def test_joined_and_copied_lists_keep_their_cameras():
+    one, two = Samples([person(1, 2)], [1, 2], "set"), Samples([person(2, 5)])
+    assert (one + two).cameras == [1, 2, 5] and (one + two).source == "set"
+    assert one.copy().cameras == [1, 2] and one.copy() is not one
+
+
 def test_every_split_shares_the_cameras_of_all_splits():
     splits = Splits([person(1, 3)], [person(2, 1)], [person(2, 6)])
     assert splits.cameras == [1, 3, 6]

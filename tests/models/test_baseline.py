@@ -113,6 +113,12 @@ def test_imagenet_weights_load_from_a_file_by_name(tmp_path):
     )
     with pytest.raises(ValueError, match="not the weights of this ResNet.*unknown .'head'"):
         baseline_resnet50(3, pretrained=tmp_path / "x.pth")
+    torch.save(state | {"conv1.weight": torch.zeros(1)}, tmp_path / "y.pth")
+    with pytest.raises(ValueError, match="of another shape .'conv1.weight'"):
+        baseline_resnet50(3, pretrained=tmp_path / "y.pth")
+    torch.save(torch.zeros(3), tmp_path / "z.pth")
+    with pytest.raises(ValueError, match="holds Tensor, expected a state dict"):
+        baseline_resnet50(3, pretrained=tmp_path / "z.pth")
     with pytest.raises(ValueError, match="cannot read ImageNet weights from .*none.pth"):
         baseline_resnet50(3, pretrained=tmp_path / "none.pth")
 

@@ -77,6 +77,13 @@ def test_frozen_parameters_are_left_alone():
         ({"ids_per_batch": 1}, "a triplet needs a negative"),
         ({"sampler": "shuffle", "ids_per_batch": 1, "images_per_id": 1}, "at least 2 images"),
         ({"clip_norm": 0.0}, "clip_norm"),
+        ({"optimizer": "lion"}, "optimizer must be one of adamw, adam, sgd, got 'lion'"),
+        ({"schedule": "cosinee"}, "schedule must be one of cosine, multistep, constant"),
+        ({"sampler": "foo"}, "sampler must be one of pk, shuffle"),
+        ({"epochs": 2.5}, "epochs must be an integer"),
+        ({"seed": -1}, "seed must be 0 or more"),
+        ({"seed": 2**32}, "seed must be below"),
+        ({"warmup_factor": -3}, "warmup_factor must be 0 or more"),
     ],
 )
 def test_contradictory_settings_are_refused(settings, message):

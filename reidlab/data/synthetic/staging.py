@@ -33,7 +33,12 @@ def staging(folder: Path, *, keep: Callable[[], bool]) -> Iterator[Path]:
     parent = make_folder(folder.parent)
     _sweep(folder)
     work = parent / _temporary(folder)
-    work.mkdir()
+    try:
+        work.mkdir()
+    except OSError as error:
+        raise ValueError(
+            f"cannot write into {parent} ({error.strerror}); choose a folder that you may write"
+        ) from None
     try:
         yield work
         _put(work, folder, keep)
