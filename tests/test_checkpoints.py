@@ -116,10 +116,12 @@ def test_writing_replaces_the_whole_file_or_nothing(tmp_path, monkeypatch):
     file = tmp_path / "a.txt"
     atomic_write(file, "old")
 
-    def full(_):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(ValueError, match="No space left"):
-        atomic_write(file, "new")
-    assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]
+    for step in ("fsync", "replace"):
+        monkeypatch.setattr(f"os.{step}", full)
+        with pytest.raises(ValueError, match="No space left"):
+            atomic_write(file, "new")
+        monkeypatch.undo()
+        assert file.read_text() == "old" and list(tmp_path.iterdir()) == [file]

@@ -61,6 +61,9 @@ def test_crop_shifts_by_at_most_the_padding_and_brings_in_black():
     assert set(out.unique().tolist()) == {0, 200}
     black_rows = (out[:, 0].amax(dim=2) == 0).sum(dim=1)  # (B,)
     assert set(black_rows.tolist()) == {0, 1, 2}
+    for edges in ((0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)):
+        assert (out[:, 0][:, *edges] == 0).all(dim=1).any()  # reached on every side
+    assert (out[:, 0, 1] == 0).all(dim=1).any() and (out[:, 0, -2] == 0).all(dim=1).any()
 
 
 def test_crop_keeps_the_picture_where_it_shifted_it():

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 from reidlab.data.readers import read_dataset
-from reidlab.data.transforms import TrainTransform
+from reidlab.data.transforms import EvalTransform, TrainTransform
 from reidlab.losses import reid_loss
 from reidlab.models.baseline import baseline_small
 from reidlab.training import TrainConfig, fit
+from reidlab.training.feed import TrainingData
 
 TINY = {"epochs": 3, "ids_per_batch": 2, "images_per_id": 2, "device": "cpu"}
 
@@ -101,6 +102,35 @@ def test_a_stopped_run_continues_bit_for_bit(people, tmp_path, optimizer):
     again = tiny_model()  # a finished run is only read
     assert figures(fit(again, people, reid_loss, config)) == figures(expected)
     assert same(weights(again), weights(whole))
+
+
+def test_random_layers_repeat_after_a_stop(people, tmp_path):
+    def noisy(model, batch):
+        terms = reid_loss(model, batch)
+        return terms | {"noise": terms["id"] * torch.rand(())}  # as dropout would draw
+
+    whole = tiny_model()
+    expected = fit(whole, people, noisy, TrainConfig(**TINY))
+
+    def stop_in_epoch_two(epoch, model, row):
+        if epoch == 2:
+            raise Stop
+
+    config = TrainConfig(**TINY, out=tmp_path)
+    with pytest.raises(Stop):
+        fit(tiny_model(), people, noisy, config, on_epoch=stop_in_epoch_two)
+    torch.manual_seed(77)
+    resumed = tiny_model()
+    assert figures(fit(resumed, people, noisy, config)) == figures(expected)
+    assert same(weights(whole), weights(resumed))
+
+
+def test_every_epoch_augments_anew(people):
+    data = TrainingData(people, EvalTransform((32, 16)), TrainConfig(**TINY))
+    first, again, second = (
+        next(data.batches([[0, 1, 2, 3]], epoch, torch.device("cpu"))).images for epoch in (0, 0, 1)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, second)
 
 
 KILLED = """
