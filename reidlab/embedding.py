@@ -5,7 +5,8 @@ Shapes: N images, D embedding width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,44 +178,50 @@ def embed(
         raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    network: Any = model
-    preprocess = preprocess_of(model)
-    device = pick_device(device)
+    preprocess, device = preprocess_of(model), pick_device(device)
     dataset = ImageDataset(
         samples,
         preprocess.size,
         interpolation=preprocess.interpolation,
         in_memory=is_packed(samples, preprocess.size),
     )
-    blocks = [
-        range(start, min(start + batch_size, len(samples)))
-        for start in range(0, len(samples), batch_size)
-    ]
-    bad: list[str] = []
+    starts = range(0, len(samples), batch_size)
+    blocks = [range(start, min(start + batch_size, len(samples))) for start in starts]
+    camids, viewids = _zero_based(samples, device)
+    bad: list[str] | None = [] if on_error == "skip" else None
     kept: list[int] = []
     features: list[Tensor] = []
-    camids, viewids = _zero_based(samples, device)
-    model.to(device)
+    bar = tqdm(total=len(samples), desc="embedding", disable=not progress)
+    with torch.inference_mode(), _evaluating(model.to(device)), bar:
+        for index, images in dataset.batches(blocks, bad):
+            if not len(index):  # all of them were bad
+                continue
+            where = index.to(device)
+            labels = camids[where], None if viewids is None else viewids[where], neck
+            features.append(_features(model, preprocess(images.to(device)), labels, flip))
+            kept += index.tolist()
+            bar.update(len(index))
+    report_bad(bad or [], on_error, len(kept))
+    return _collect([samples[i] for i in kept], torch.cat(features), samples)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode; afterwards in the mode it came in."""
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), tqdm(total=len(samples), disable=not progress) as bar:
-            bar.set_description("embedding")
-            for index, images in dataset.batches(blocks, bad if on_error == "skip" else None):
-                batch = preprocess(images.to(device))
-                where = index.to(device)
-                views = None if viewids is None else viewids[where]
-                feature = network.embed(batch, camids[where], views, neck)
-                if flip:
-                    mirror = network.embed(batch.flip(-1), camids[where], views, neck)
-                    feature = (feature + mirror) / 2
-                features.append(feature.float())
-                kept += index.tolist()
-                bar.update(len(index))
+        yield
     finally:
         model.train(training)
-    report_bad(bad, on_error, len(kept))
-    return _collect([samples[i] for i in kept], torch.cat(features), samples)
+
+
+def _features(model: Any, images: Tensor, labels: tuple[Any, ...], flip: bool) -> Tensor:
+    """(B, 3, H, W) -> (B, D) float32; with `flip`, the mean with the mirror image's."""
+    feature = model.embed(images, *labels)
+    if flip:
+        feature = (feature + model.embed(images.flip(-1), *labels)) / 2
+    return feature.float()
 
 
 def _zero_based(samples: Sequence[Sample], device: torch.device) -> tuple[Tensor, Tensor | None]:
