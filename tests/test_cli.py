@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from reidlab.cli import main, overview
 
@@ -18,7 +19,8 @@ MAKE = "--ids 4 --validation-ids 2 --test-ids 4 --distractors 4 --junk 2 --image
 SMALL = "--cameras 3 --difficulty smoke"
 
 
-ENV = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+# As many threads as in this process: another number adds up floats in another order.
+ENV = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""}
 
 
 @dataclass
