@@ -28,7 +28,8 @@ class Sample:
         caption: a sentence that describes the person.
 
     Raises:
-        ValueError: `pid` or `camid` is not an integer, or below the smallest that has a meaning.
+        ValueError: `pid`, `camid` or `viewid` is not an integer, or below the smallest that has a
+            meaning.
     """
 
     path: Path
@@ -40,7 +41,9 @@ class Sample:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))
-        for name, smallest in (("pid", JUNK), ("camid", 0)):
+        for name, smallest in (("pid", JUNK), ("camid", 0), ("viewid", 0)):
+            if name == "viewid" and self.viewid is None:
+                continue
             value = getattr(self, name)
             try:
                 value = value.__index__()
@@ -54,17 +57,22 @@ class Sample:
 
 
 class Samples(list[Sample]):
-    """A list of `Sample` that remembers the dataset it was cut from: its cameras and its name.
+    """A list of `Sample` that remembers the dataset it was cut from: cameras, views and name.
 
     A slice keeps them, so that a camera has one number in every part of a dataset.
     """
 
     def __init__(
-        self, samples: Iterable[Sample] = (), cameras: Sequence[int] = (), source: str = ""
+        self,
+        samples: Iterable[Sample] = (),
+        cameras: Sequence[int] = (),
+        source: str = "",
+        views: Sequence[int] = (),
     ) -> None:
-        """Keep `samples`; without `cameras`, those that occur in them, sorted."""
+        """Keep `samples`; without `cameras` or `views`, those that occur in them, sorted."""
         super().__init__(samples)
-        self.cameras = list(cameras) or sorted({sample.camid for sample in self})
+        self.cameras = list(cameras) or _cameras(self)
+        self.views = list(views) or _views(self)
         self.source = source
 
     @overload
@@ -74,13 +82,14 @@ class Samples(list[Sample]):
     def __getitem__(self, index: SupportsIndex | slice) -> Sample | Samples:
         """One sample, or a slice that remembers the same dataset."""
         if isinstance(index, slice):
-            return Samples(super().__getitem__(index), self.cameras, self.source)
+            return Samples(super().__getitem__(index), self.cameras, self.source, self.views)
         return super().__getitem__(index)
 
     def __add__(self, other: list[Sample]) -> Samples:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Both lists in a row, with the cameras of both."""
+        """Both lists in a row, with the cameras and views of both."""
         cameras = sorted({*self.cameras, *cameras_of(other)})
-        return Samples([*self, *other], cameras, self.source)
+        views = sorted({*self.views, *views_of(other)})
+        return Samples([*self, *other], cameras, self.source, views)
 
     def copy(self) -> Samples:
         """A list of its own that remembers the same dataset."""
@@ -89,9 +98,20 @@ class Samples(list[Sample]):
 
 def cameras_of(samples: Sequence[Sample]) -> list[int]:
     """Camera ids as on disk, sorted: position in this list is the zero-based id."""
-    if isinstance(samples, Samples):
-        return samples.cameras
+    return samples.cameras if isinstance(samples, Samples) else _cameras(samples)
+
+
+def views_of(samples: Sequence[Sample]) -> list[int]:
+    """View ids as on disk, sorted, empty where nobody knows the views; read like `cameras_of`."""
+    return samples.views if isinstance(samples, Samples) else _views(samples)
+
+
+def _cameras(samples: Sequence[Sample]) -> list[int]:
     return sorted({sample.camid for sample in samples})
+
+
+def _views(samples: Sequence[Sample]) -> list[int]:
+    return sorted({sample.viewid for sample in samples if sample.viewid is not None})
 
 
 def training_ids(samples: Sequence[Sample]) -> list[int]:
@@ -111,6 +131,9 @@ class Splits:
         name: shown in tables.
         fingerprint: short hash of names and labels; computed when not given.
         cameras: sorted camera ids of all splits; computed when not given.
+        views: sorted view ids of all splits, empty where nobody knows the views; computed when
+            not given.
+        labelled: False where nobody says who is who; every image then has a `pid` of its own.
 
     Raises:
         ValueError: a validation person is also in another split.
@@ -123,6 +146,8 @@ class Splits:
     name: str = "dataset"
     fingerprint: str = ""
     cameras: list[int] = field(default_factory=list)
+    views: list[int] = field(default_factory=list)
+    labelled: bool = True
 
     def __post_init__(self) -> None:
         parts = self._parts()
@@ -133,13 +158,15 @@ class Splits:
                     f"{self.name}: {len(shared)} validation people are also in {part}, "
                     f"for instance {min(shared)}; every person belongs to one side only"
                 )
-        cameras = self.cameras or sorted({s.camid for part in parts.values() for s in part})
-        wrapped = {name: Samples(part, cameras, self.name) for name, part in parts.items()}
+        every = [sample for part in parts.values() for sample in part]
+        cameras, views = self.cameras or _cameras(every), self.views or _views(every)
+        wrapped = {name: Samples(part, cameras, self.name, views) for name, part in parts.items()}
         for name in ("train", "query", "gallery"):
             object.__setattr__(self, name, wrapped[name])
         pair = (wrapped["validation query"], wrapped["validation gallery"])
         object.__setattr__(self, "validation", pair)
         object.__setattr__(self, "cameras", list(cameras))
+        object.__setattr__(self, "views", list(views))
         object.__setattr__(self, "fingerprint", self.fingerprint or _digest(wrapped))
 
     def _parts(self) -> dict[str, list[Sample]]:
@@ -156,7 +183,8 @@ class Splits:
         rows = [("split", "images", "people", "cameras")]
         for name, part in self._parts().items():
             cameras = len({sample.camid for sample in part})
-            rows.append((name, count_images(part), f"{len(people(part)):,}", str(cameras)))
+            persons = f"{len(people(part)):,}" if self.labelled else "-"
+            rows.append((name, count_images(part), persons, str(cameras)))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [
             f"{row[0]:<{widths[0]}}  " + "  ".join(f"{row[i]:>{widths[i]}}" for i in (1, 2, 3))
@@ -189,7 +217,8 @@ def _digest(parts: Mapping[str, Sequence[Sample]]) -> str:
         for name, part in parts.items()
         for sample in part
     )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+    text = "\n".join(lines).encode(errors="surrogateescape")  # file names may be no valid text
+    return hashlib.sha256(text).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def test_only_some_of_many_misnamed_images_are_listed(market_folder):
 
 
 def test_an_unknown_name_lists_what_can_be_read():
-    for name in ("msmt17", "market-1502", "/no/such/folder"):
+    for name in ("msmt18", "market-1502", "/no/such/folder"):
         with pytest.raises(ValueError, match=f"'{name}' is neither.*synthetic, market1501"):
             read_dataset(name)
 
@@ -270,4 +270,23 @@ def test_a_broken_manifest_leaves_the_images_readable(copied):
     (copied / "manifest.json").write_text("{")
     splits = read_dataset(copied)
     assert len(splits.train) == 16
+    assert splits.train[0].caption is None
+
+
+def test_the_annotations_beside_the_folders_give_attributes(copied):
+    known = {s.pid: s.attributes for s in read_dataset(copied).train}
+    (copied / "manifest.json").unlink()
+    assert {s.pid: s.attributes for s in read_dataset(copied).train} == known
+    (copied / "market_attribute.mat").unlink()
+    splits = read_dataset(copied)
+    assert {s.pid: s.attributes for s in splits.train} == known
+    assert all(s.attributes for s in splits.query)
+    assert not any(s.attributes for s in splits.gallery if s.pid < 1)
+
+
+def test_broken_annotations_leave_the_images_readable(copied, caplog):
+    (copied / "manifest.json").unlink()
+    (copied / "market_attribute.mat").write_bytes(b"MATLAB")
+    splits = read_dataset(copied)
     assert splits.train[0].attributes is None
+    assert "market_attribute.mat" in caplog.text and "without the attributes" in caplog.text

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from reidlab.data.samples import Batch, Sample, Samples, Splits, cameras_of, training_ids
+from reidlab.data.samples import (
+    Batch,
+    Sample,
+    Samples,
+    Splits,
+    cameras_of,
+    training_ids,
+    views_of,
+)
 
 
 def person(pid, camid=1, name="a"):
@@ -74,3 +82,46 @@ def test_a_batch_has_one_label_per_image():
     assert len(batch.to("cpu")) == 2
     with pytest.raises(ValueError, match=r"expected camids \(2,\)"):
         Batch(torch.zeros(2, 3, 4, 4), labels, labels[:1], labels)
+
+
+def viewed(pid, viewid):
+    return Sample(f"{pid}_{viewid}.jpg", pid, 1, viewid=viewid)
+
+
+def test_views_are_checked_like_cameras():
+    assert type(viewed(1, np.int64(3)).viewid) is int
+    assert viewed(1, None).viewid is None
+    with pytest.raises(ValueError, match="viewid must be at least 0"):
+        viewed(1, -1)
+    with pytest.raises(ValueError, match="viewid must be an integer, got 'rear'"):
+        viewed(1, "rear")
+
+
+def test_views_are_carried_as_cameras_are():
+    samples = Samples([viewed(1, 7), viewed(1, None), viewed(2, 0)])
+    assert views_of(samples[1:2]) == views_of(samples.copy()) == [0, 7]
+    assert views_of(list(samples)[:1]) == [7]
+    assert views_of(pickle.loads(pickle.dumps(samples[:1]))) == [0, 7]
+    assert (samples[:1] + Samples([viewed(3, 2)])).views == [0, 2, 7]
+    assert ([viewed(3, 2)] + samples[:1])[0].viewid == 2
+    assert Samples([viewed(1, 1)], [1], "set", [0, 1, 2]).views == [0, 1, 2]
+
+
+def test_every_split_shares_the_views_of_all_splits():
+    splits = Splits([viewed(1, 3)], [viewed(2, 1)], [viewed(2, None)])
+    assert splits.views == views_of(splits.train) == views_of(splits.gallery[:0]) == [1, 3]
+    assert Splits([person(1)], [], []).views == []
+    assert Splits([viewed(1, 3)], [], [], views=[0, 3]).train.views == [0, 3]  # pyright: ignore
+
+
+def test_an_unlabelled_set_counts_nobody():
+    splits = Splits([person(1), person(2)], [], [], labelled=False, cameras=[1])
+    row = next(line for line in str(splits).splitlines() if line.startswith("train"))
+    assert row.split() == ["train", "2", "-", "1"]
+    assert Splits([person(1)], [], []).labelled
+    assert splits.query == splits.gallery == []
+
+
+def test_file_names_that_are_no_text_have_a_fingerprint():
+    one = Splits([person(1, name="a\udcff")], [], [])
+    assert one.fingerprint != Splits([person(1, name="a\udcfe")], [], []).fingerprint
