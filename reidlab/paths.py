@@ -1,8 +1,9 @@
-"""Folders, shipped files and the device to compute on."""
+"""Folders, files that appear whole or not at all, and the device to compute on."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,29 @@ def make_folder(folder: str | os.PathLike[str]) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ValueError(f"cannot write into {folder}; choose a folder that you may write")
     return folder
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Write `content` to `path` so that either the old or the whole new file is there.
+
+    Raises:
+        ValueError: the folder cannot be written.
+    """
+    content = content.encode() if isinstance(content, str) else content
+    beside = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
+    try:
+        with open(beside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write {path} ({error.strerror}); make room or choose another folder"
+        ) from None
+    finally:
+        with suppress(OSError):  # the folder may be no folder
+            beside.unlink()
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:
