@@ -1,9 +1,10 @@
-"""`reidlab data make`."""
+"""`reidlab data make`: labelled sets, and with `--unlabelled N` images without labels."""
 
 from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,20 @@ from pathlib import Path
 from reidlab.cli.parsing import parse
 from reidlab.data.readers import read_dataset
 from reidlab.data.synthetic.dataset import make_dataset
-from reidlab.data.synthetic.plan import SyntheticOptions
+from reidlab.data.synthetic.options import SyntheticOptions, UnlabelledOptions
+from reidlab.data.synthetic.unlabelled import make_unlabelled, read_unlabelled_truth
 
+UNLABELLED = "--unlabelled"
 EXAMPLES = """
   reidlab data make --out people
   reidlab data make --out hard --difficulty hard --seed 1
   reidlab data make --out large --size 256 128 --ids 50 --test-ids 50
+  reidlab data make --unlabelled 8000 --out crowd    (flags: data make --unlabelled --help)
+"""
+UNLABELLED_EXAMPLES = """
+  reidlab data make --unlabelled 8000 --out crowd
+  reidlab data make --unlabelled 8000 --out crowd --world c --supersample 1
+  reidlab data make --unlabelled 100000 --out clean --poor 0 --ids 20000
 """
 
 
@@ -25,7 +34,8 @@ class Make:
     """Render a synthetic dataset of pedestrians, laid out on disk exactly like Market-1501.
 
     A folder that already holds these very images is checked and kept. Without --out the dataset
-    goes to the cache, where `read_dataset("synthetic")` finds it.
+    goes to the cache, where `read_dataset("synthetic")` finds it. With --unlabelled N it is N
+    images without labels instead, for self-supervised learning.
     """
 
     out: Path | None = None
@@ -36,8 +46,33 @@ class Make:
     """Replace a dataset that was made with other options."""
 
 
+@dataclass(frozen=True)
+class MakeUnlabelled:
+    """Render images without labels, as many as wanted, for self-supervised learning.
+
+    They come in folders of a thousand. A run that was interrupted continues, and a larger number
+    makes a set longer. The folder truth/ says who is shown: to check a filter, not to train on.
+    """
+
+    unlabelled: int
+    """Number of images."""
+    out: Path
+    """Folder to write."""
+    options: UnlabelledOptions = field(default_factory=UnlabelledOptions)
+    """What to render."""
+    overwrite: bool = False
+    """Replace a set that was made with other options or is longer."""
+
+
 def main(argv: Sequence[str]) -> None:
-    """Parse, render, print the fingerprint table."""
+    """Parse, render, say what there is now."""
+    if any(word == UNLABELLED or word.startswith(f"{UNLABELLED}=") for word in argv):
+        _unlabelled(argv)
+    else:
+        _labelled(argv)
+
+
+def _labelled(argv: Sequence[str]) -> None:
     make = parse(Make, "data make", argv, examples=EXAMPLES)
     start, watched = time.perf_counter(), sys.stderr.isatty()
     if make.out is None:
@@ -47,3 +82,24 @@ def main(argv: Sequence[str]) -> None:
     print(read_dataset(folder))
     print(f"{folder}: {time.perf_counter() - start:.0f} seconds")
     print(f"next: reidlab train baseline --data {folder} --out run")
+
+
+def _unlabelled(argv: Sequence[str]) -> None:
+    asked = ["--help"] if {"-h", "--help"} & set(argv) else argv  # also without a number
+    name = f"data make {UNLABELLED} N"
+    make = parse(MakeUnlabelled, name, asked, examples=UNLABELLED_EXAMPLES)
+    start, watched = time.perf_counter(), sys.stderr.isatty()
+    folder = make_unlabelled(
+        make.out,
+        make.unlabelled,
+        **vars(make.options),
+        overwrite=make.overwrite,
+        progress=watched,
+    )
+    rows = read_unlabelled_truth(folder)
+    spoiled = Counter(row.poor for row in rows if row.poor)
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(spoiled.items()))
+    people = len({row.pid for row in rows if row.pid})
+    poor = f"{spoiled.total():,} of them poor crops" + (f" ({kinds})" if kinds else "")
+    print(f"{len(rows):,} images of {people:,} people, {poor}")
+    print(f"{folder}: {time.perf_counter() - start:.0f} seconds")

@@ -10,13 +10,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, from_numpy
-from torch.nn.functional import interpolate
 
-from reidlab.data.synthetic import walls
-from reidlab.data.synthetic.palette import tint
-from reidlab.data.synthetic.scene import PLACES, Camera
-
-Picture = NDArray[np.float32]  # (rows, columns, 3)
+from reidlab.data.synthetic import dusk, indoors, walls
+from reidlab.data.synthetic.places import PLACES
+from reidlab.data.synthetic.scene import Camera
+from reidlab.data.synthetic.strokes import Picture, flat, lines, noise
 
 DENSITY = 80  # pixels per metre
 LEFT, RIGHT, BOTTOM, TOP = -8.0, 8.0, -1.8, 3.6
@@ -47,82 +45,63 @@ def backdrop(camera: Camera) -> Tensor:
     return from_numpy(np.clip(picture, 0, 1).astype(np.float32)).permute(2, 0, 1).contiguous()
 
 
-def noise(shape: tuple[int, int], cells: tuple[int, int], rng: np.random.Generator) -> Picture:
-    """Smooth noise in [-1, 1] with about `cells` bumps down and across."""
-    coarse = from_numpy(rng.uniform(-1, 1, (1, 1, *cells)).astype(np.float32))
-    return interpolate(coarse, size=shape, mode="bicubic", align_corners=True)[0, 0].numpy()
-
-
-def _flat(rgb: tuple, shape: tuple[int, int], rng: np.random.Generator, rough: float) -> Picture:
-    """One color with coarse and fine roughness."""
-    grain = noise(shape, (9, 40), rng) + 0.6 * noise(shape, (shape[0] // 5, shape[1] // 5), rng)
-    fine = rng.normal(0, 0.5, shape)
-    picture = tint(rgb) * (1 + rough * (grain + fine))[..., None]
-    return picture.astype(np.float32)
-
-
-def _lines(value: NDArray, period: float, width: float) -> NDArray:
-    """Mask of lines every `period`, `width` wide."""
-    return (value / period) % 1 < width / period
-
-
 def _paving(x: NDArray, d: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _flat((0.56, 0.53, 0.50), x.shape, rng, 0.05)
+    picture = flat((0.56, 0.53, 0.50), x.shape, rng, 0.05)
     tone = np.sin(np.floor(x / 0.6) * 12.9 + np.floor(d / 0.9) * 78.2) * 0.05
     picture *= (1 + tone)[..., None]
-    picture[_lines(x, 0.6, 0.02) | _lines(d, 0.9, 0.07)] *= 0.78
+    picture[lines(x, 0.6, 0.02) | lines(d, 0.9, 0.07)] *= 0.78
     return picture
 
 
 def _lawn(x: NDArray, d: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _flat((0.34, 0.44, 0.22), x.shape, rng, 0.12)
+    picture = flat((0.34, 0.44, 0.22), x.shape, rng, 0.12)
     path = np.abs(d - 0.5 + 0.25 * np.sin(x * 0.5)) < 1.5
-    picture[path] = _flat((0.62, 0.56, 0.46), x.shape, rng, 0.06)[path]
+    picture[path] = flat((0.62, 0.56, 0.46), x.shape, rng, 0.06)[path]
     return picture
 
 
 def _zebra(x: NDArray, d: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _flat((0.36, 0.36, 0.38), x.shape, rng, 0.07)
+    picture = flat((0.36, 0.36, 0.38), x.shape, rng, 0.07)
     stripes = ((x / 1.1) % 1 < 0.5) & (np.abs(d - 0.6) < 1.7)
     worn = noise(x.shape, (90, 380), rng) > -0.75
     picture[stripes & worn] = (0.80, 0.80, 0.78)
     kerb = np.abs(d - 3.6) < 0.2
     picture[kerb] = (0.62, 0.61, 0.60)
-    picture[d > 3.8] = _flat((0.52, 0.50, 0.48), x.shape, rng, 0.05)[d > 3.8]
+    picture[d > 3.8] = flat((0.52, 0.50, 0.48), x.shape, rng, 0.05)[d > 3.8]
     return picture
 
 
 def _tiles(x: NDArray, d: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _flat((0.72, 0.70, 0.66), x.shape, rng, 0.02)
+    picture = flat((0.72, 0.70, 0.66), x.shape, rng, 0.02)
     dark = (np.floor(x / 1.2) + np.floor(d / 1.2)) % 4 == 0
     picture[dark] *= 0.86
-    picture[_lines(x, 1.2, 0.03) | _lines(d, 1.2, 0.05)] *= 0.85
+    picture[lines(x, 1.2, 0.03) | lines(d, 1.2, 0.05)] *= 0.85
     shine = 0.10 * np.exp(-(((x % 4) - 2) ** 2) / 0.5)
     return picture + shine[..., None].astype(np.float32)
 
 
 def _cobbles(x: NDArray, d: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _flat((0.50, 0.46, 0.42), x.shape, rng, 0.06)
+    picture = flat((0.50, 0.46, 0.42), x.shape, rng, 0.06)
     row = np.floor(d / 0.35)
     shifted = x + 0.13 * (row % 2)
     tone = np.sin(row * 37.1 + np.floor(shifted / 0.26) * 91.7) * 0.10
     picture *= (1 + tone)[..., None]
-    picture[_lines(shifted, 0.26, 0.035) | _lines(d, 0.35, 0.07)] *= 0.72
+    picture[lines(shifted, 0.26, 0.035) | lines(d, 0.35, 0.07)] *= 0.72
     return picture
 
 
 def _path(x: NDArray, d: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _flat((0.66, 0.64, 0.61), x.shape, rng, 0.04)
-    picture[_lines(x, 1.5, 0.03)] *= 0.85
+    picture = flat((0.66, 0.64, 0.61), x.shape, rng, 0.04)
+    picture[lines(x, 1.5, 0.03)] *= 0.85
     grass = (d > 2.0) | (d < -1.9)
-    picture[grass] = _flat((0.38, 0.50, 0.24), x.shape, rng, 0.12)[grass]
+    picture[grass] = flat((0.38, 0.50, 0.24), x.shape, rng, 0.12)[grass]
     picture[np.abs(d - 2.0) < 0.12] = (0.55, 0.54, 0.52)
     return picture
 
 
 def _concrete(x: NDArray, d: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _flat((0.50, 0.50, 0.49), x.shape, rng, 0.06)
-    picture[_lines(x, 3.0, 0.04) | _lines(d, 3.0, 0.07)] *= 0.8
+    picture = flat((0.50, 0.50, 0.49), x.shape, rng, 0.06)
+    picture[lines(x, 3.0, 0.04) | lines(d, 3.0, 0.07)] *= 0.8
     picture[np.abs(d - 2.1) < 0.16] = (0.78, 0.68, 0.28)
     return picture
 
@@ -135,4 +114,6 @@ GROUNDS: dict[str, Callable[[NDArray, NDArray, np.random.Generator], Picture]] =
     "cobbles": _cobbles,
     "path": _path,
     "concrete": _concrete,
+    **indoors.GROUNDS,
+    **dusk.GROUNDS,
 }

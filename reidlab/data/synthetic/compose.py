@@ -13,8 +13,9 @@ from torch.nn.functional import grid_sample
 
 from reidlab.data.synthetic import canvas
 from reidlab.data.synthetic.framing import Figures
+from reidlab.data.synthetic.places import PLACES
 from reidlab.data.synthetic.props import prop
-from reidlab.data.synthetic.scene import PLACES, Camera
+from reidlab.data.synthetic.scene import Camera
 from reidlab.data.synthetic.shots import Shot
 
 
@@ -77,14 +78,17 @@ def ground_shadow(
     tilt = np.sin(np.radians([cameras[s.camera].pitch for s in shots]))
     lean = -np.sin(np.radians([cameras[s.camera].sun for s in shots]))
     sun = np.array([p.sun for p in places])
+    height = np.tan(np.radians([cameras[s.camera].elevation for s in shots]))
+    long = np.minimum(np.tan(np.radians(42)) / height, 2.0)  # 1 at the height that 0.40 is for
     for number, first in ((0, True), (1, False)):
         here = np.array([(s.person if first else s.bystander) is not None for s in shots])
         at = np.array([(0.0, 0.0) if first else s.bystander_at for s in shots])
         for reach, wide, dark in ((0.0, 0.26, 0.50), (0.40, 0.42, 0.55)):
             # the contact shadow, and the longer one that the sun casts
             power = here * dark * (sun if reach else 1.0)
-            cx = at[:, 0] + reach * lean
-            cy = (0.6 * reach - at[:, 1]) * tilt + 0.01 * number
+            far = reach * long
+            cx = at[:, 0] + far * lean
+            cy = (0.6 * far - at[:, 1]) * tilt + 0.01 * number
             columns = [power, cx, cy, np.full_like(cx, wide), 0.05 + wide * tilt * 0.5]
             p, cx, cy, sx, sy = torch.from_numpy(np.stack(columns).astype(np.float32)).to(device)
             across = torch.exp(-(((gx - cx[:, None]) / sx[:, None]) ** 2)) * p[:, None]

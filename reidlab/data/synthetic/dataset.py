@@ -140,13 +140,18 @@ def _other_origin(content: Mapping[str, Any], options: SyntheticOptions | None) 
     made_with, version = content.get("options", {}), content.get("generator")
     if options is not None:
         wanted = options.as_dict()
-        differ = [name for name in wanted if made_with.get(name) != wanted[name]]
-        if differ:
-            shown = (f"{name}={made_with.get(name)}, not {wanted[name]}" for name in differ)
-            return f"it was made with {', '.join(shown)}"
+        if differ := differences(made_with, wanted | {"poor": options.poor}):
+            return f"it was made with {differ}"
     if version != generator_version():
         return f"it was drawn by version {version}, this is {generator_version()}"
     return ""
+
+
+def differences(made: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """`seed=0, not 5` for every option in which `made` is not `wanted`; empty when they agree."""
+    found = {"poor": 0.0} | dict(made)
+    names = [name for name in wanted if found.get(name) != wanted[name]]
+    return ", ".join(f"{name}={found.get(name)}, not {wanted[name]}" for name in names)
 
 
 def _wrong_file(folder: Path, content: Mapping[str, Any]) -> str:

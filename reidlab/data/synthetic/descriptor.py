@@ -6,6 +6,7 @@ which they say nothing is unfair. The stripe descriptor measures where between t
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 
 def stripe_descriptor(images: Tensor, stripes: int = 6) -> Tensor:
@@ -35,3 +36,25 @@ def stripe_descriptor(images: Tensor, stripes: int = 6) -> Tensor:
     features = torch.cat(parts, dim=1)  # (N, 6 * stripes)
     spread = features.std(dim=0, keepdim=True, correction=0).clamp_min(1e-6)
     return (features - features.mean(dim=0, keepdim=True)) / spread
+
+
+def appearance(images: Tensor) -> dict[str, float]:
+    """What a world looks like in five numbers: mean red, green, blue, saturation, contrast.
+
+    Saturation is (max - min) / max of the channels, 0 to 1, on means of 8x8 pixels, since sensor
+    noise is colorful too. Contrast is the deviation of brightness within an image. Colors and
+    contrast are in levels of 0 to 255.
+
+    Args:
+        images: (N, 3, H, W) uint8.
+    """
+    if images.ndim != 4 or images.shape[1] != 3 or not len(images):
+        raise ValueError(f"expected images (N, 3, H, W), at least one, got {tuple(images.shape)}")
+    floats = images.float()
+    red, green, blue = floats.mean(dim=(0, 2, 3)).tolist()
+    coarse = avg_pool2d(floats, 8)
+    most, least = coarse.amax(dim=1), coarse.amin(dim=1)
+    saturation = (most - least) / most.clamp_min(1)
+    contrast = floats.mean(dim=1).std(dim=(1, 2)).mean()
+    means = {"red": red, "green": green, "blue": blue}
+    return means | {"saturation": saturation.mean().item(), "contrast": contrast.item()}

@@ -7,94 +7,21 @@ never changes who the others are or how they are seen.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from reidlab.data.market import FOLDERS, choose_queries
 from reidlab.data.samples import DISTRACTOR, JUNK
+from reidlab.data.synthetic.options import SyntheticOptions
+from reidlab.data.synthetic.poor import KINDS, sample_junk, spoil
 from reidlab.data.synthetic.scene import Camera, cameras
-from reidlab.data.synthetic.shots import (
-    DIFFICULTIES,
-    Shot,
-    sample_distractor,
-    sample_junk,
-    sample_shot,
-)
+from reidlab.data.synthetic.shots import DIFFICULTIES, Shot, sample_distractor, sample_shot
 from reidlab.data.synthetic.wardrobe import Person, sample_people
 
-DifficultyName = Literal["smoke", "default", "hard"]
-World = Literal["a", "b", "c"]
-
 BYSTANDER = 0.1  # share of images with a passer-by, at full jitter
-STREAMS = ("people", "person", "image", "distractor", "junk")
+STREAMS = ("people", "person", "image", "distractor", "junk", "poor")
 SIDES = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class SyntheticOptions:
-    """What to render. Everything in a dataset follows from these.
-
-    Raises:
-        ValueError: a number out of range, or an unknown name.
-    """
-
-    ids: int = 150
-    """Training identities."""
-    validation_ids: int = 30
-    """Validation identities."""
-    test_ids: int = 150
-    """Test identities."""
-    images_per_id: int = 16
-    """Images of each person."""
-    cameras: int = 6
-    """Cameras; a person is seen by four to six of them."""
-    size: tuple[int, int] = (128, 64)
-    """Height and width in pixels."""
-    difficulty: DifficultyName = "default"
-    """How far cameras differ, and how bad boxes, light and occlusion are."""
-    world: World = "a"
-    """Network of cameras, with its own places and clothes."""
-    seed: int = 0
-    """Draws everything."""
-    distractors: int = 500
-    """Boxes that show nobody of interest in the test gallery; half as many more for validation."""
-    junk: int = 100
-    """Boxes of test people too poor to count."""
-
-    def __post_init__(self) -> None:
-        least = {"ids": 2, "validation_ids": 0, "test_ids": 2, "images_per_id": 2, "cameras": 2}
-        least |= {"seed": 0, "distractors": 0, "junk": 0}
-        for name, smallest in least.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not hasattr(value, "__index__"):
-                raise ValueError(f"expected {name} to be an integer, got {value!r}")
-            object.__setattr__(self, name, value.__index__())
-            if value < smallest:
-                raise ValueError(f"expected {name} of at least {smallest}, got {value}")
-        object.__setattr__(self, "size", _checked_size(self.size))
-        for name, known in (("difficulty", get_args(DifficultyName)), ("world", get_args(World))):
-            if (value := getattr(self, name)) not in known:
-                choices = ", ".join(map(repr, known))
-                raise ValueError(f"unknown {name} {value!r}; choose one of {choices}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON gives it back: the size is a list."""
-        return asdict(self) | {"size": list(self.size)}
-
-
-def _checked_size(size: Any) -> tuple[int, int]:
-    try:
-        height, width = (value.__index__() for value in size)
-    except (TypeError, ValueError, AttributeError):
-        raise ValueError(f"expected size (height, width) in pixels, got {size!r}") from None
-    if height != 2 * width or not 16 <= width <= 512:
-        raise ValueError(
-            "expected size (height, width) with a box twice as high as wide and 16 to 512 pixels "
-            f"wide, for instance (128, 64) or (256, 128); got ({height}, {width})"
-        )
-    return height, width
 
 
 @dataclass(frozen=True)
@@ -107,6 +34,7 @@ class PlannedImage:
         camid: from 1.
         split: key of `market.FOLDERS`.
         shot: what is seen.
+        poor: how it was spoiled on purpose, one of `poor.KINDS`; `None` when it was not.
     """
 
     file: str
@@ -114,6 +42,7 @@ class PlannedImage:
     camid: int
     split: str
     shot: Shot
+    poor: str | None = None
 
 
 @dataclass(frozen=True)
@@ -199,11 +128,20 @@ class _Planner:
                 bystander=self._bystander(drawn),
             )
             frame = start + 25 * taken[camid]
-            images.append(
-                self._image(pid, camid, frame, "train" if self.side == "train" else split, shot)
-            )
+            split = "train" if self.side == "train" else split
+            image = self._image(pid, camid, frame, split, shot)
+            images.append(self._spoiled(image, index, camid, taken[camid]))
             taken[camid] += 1
         return images
+
+    def _spoiled(self, image: PlannedImage, *key: int) -> PlannedImage:
+        """The image, or a poor crop in its place; only training images, so that scores compare."""
+        rng = self.stream("poor", *key)
+        if self.side != "train" or rng.random() >= self.options.poor:
+            return image
+        kind = KINDS[int(rng.integers(len(KINDS)))]
+        stranger = self.stranger(int(rng.integers(1 << 31)))
+        return replace(image, shot=spoil(image.shot, kind, rng=rng, stranger=stranger), poor=kind)
 
     def _seen_by(self, rng: np.random.Generator) -> list[int]:
         """Camera of each image: every camera of the person once, two of them again, then any."""

@@ -22,7 +22,7 @@ DENSITY = 80  # pixels per metre
 def prop(kind: str, camera: Camera) -> tuple[Tensor, float, float]:
     """Picture (4, rows, columns) of color and opacity, its width and height in metres."""
     width, height, painter = PROPS[kind]
-    rng = np.random.default_rng([camera.seed, sorted(PROPS).index(kind)])
+    rng = np.random.default_rng([camera.seed, list(PROPS).index(kind)])
     rows, columns = int(height * DENSITY), int(width * DENSITY)
     y = height - (np.arange(rows)[:, None] + 0.5) / DENSITY
     x = (np.arange(columns)[None] + 0.5) / DENSITY - width / 2
@@ -115,11 +115,72 @@ def _bin(x: NDArray, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDA
     return color, ((np.abs(x) < half) & (y < 0.92)).astype(float)
 
 
+def _trolley(x: NDArray, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    wheel = np.hypot(np.abs(x) - 0.32, y - 0.08) < 0.08
+    frame = (np.abs(y - 0.18) < 0.03) & (np.abs(x) < 0.45)
+    frame |= (np.abs(x - 0.42) < 0.025) & (y > 0.15) & (y < 1.0)
+    first = (np.abs(x + 0.05) < 0.36) & (np.abs(y - 0.44) < 0.23)
+    second = (np.abs(x + 0.12) < 0.26) & (np.abs(y - 0.80) < 0.13)
+    color = _solid((0.55, 0.57, 0.60), x, rng)
+    for case in (first, second):
+        color[case] = _muted(rng)
+    color[(first & (x % 0.2 < 0.02)) | wheel] *= 0.5
+    return color, (wheel | frame | first | second).astype(float)
+
+
+def _belt(x: NDArray, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    post = (np.abs(x % 1.6 - 0.8) < 0.035) & (y < 1.0)
+    foot = (np.abs(x % 1.6 - 0.8) < 0.16) & (y < 0.05)
+    band = np.abs(y - 0.92 + 0.03 * np.cos(2 * np.pi * x / 1.6)) < 0.04
+    color = _solid((0.58, 0.60, 0.62), x, rng)
+    color[band & ~post] = _muted(rng)
+    return color, (post | foot | band).astype(float)
+
+
+def _plant(x: NDArray, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    pot = (np.abs(x) < 0.20 + 0.1 * y) & (y < 0.45)
+    angle, reach = np.arctan2(x, y - 0.4), np.hypot(x, y - 0.4)
+    leaf = (reach < 0.42 + 0.22 * np.cos(9 * angle + 1)) & (y > 0.38) & (np.abs(angle) < 1.9)
+    tone = 0.7 + 0.5 * np.cos(9 * angle) + rng.normal(0, 0.08, x.shape)
+    color = np.asarray((0.20, 0.34, 0.20)) * np.clip(tone, 0.4, 1.3)[..., None]
+    color[pot] = (0.62, 0.62, 0.62)
+    return color, (pot | leaf).astype(float)
+
+
+def _sign(x: NDArray, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    board = (np.abs(x) < 0.30 - 0.14 * y) & (y < 0.92)
+    color = _solid((0.86, 0.76, 0.20), x, rng)
+    color[board & (np.abs(x) < 0.10) & (np.abs(y - 0.5) < 0.13)] = (0.15, 0.15, 0.15)
+    return color, (board & ~((np.abs(x) < 0.12) & (y < 0.15))).astype(float)
+
+
+def _bench(x: NDArray, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    slats = (np.abs(x) < 0.9) & (y > 0.40) & (y < 0.86) & (y % 0.13 < 0.09)
+    legs = (np.abs(np.abs(x) - 0.7) < 0.04) & (y < 0.86)
+    color = _solid((0.40, 0.27, 0.17), x, rng, 0.06)
+    color[legs & ~slats] = (0.16, 0.16, 0.17)
+    return color, (slats | legs).astype(float)
+
+
+def _bollard(x: NDArray, y: NDArray, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    half = 0.10 + 0.03 * (y < 0.12)
+    shade = 0.6 + 0.5 * np.sqrt(np.clip(1 - (x / 0.13) ** 2, 0, 1)) - 1.5 * x
+    color = np.asarray((0.30, 0.29, 0.30)) * shade[..., None]
+    color[(y > 0.66) & (y < 0.76)] = (0.82, 0.78, 0.70)
+    return color, ((np.abs(x) < half) & (y < 0.92)).astype(float)
+
+
 PROPS: dict[str, tuple[float, float, Painter]] = {  # width and height in metres, painter
-    "pole": (0.3, 4.0, _pole),
-    "hedge": (3.0, 0.8, _hedge),
-    "car": (4.2, 1.3, _car),
-    "bike": (1.8, 1.1, _bike),
-    "railing": (4.0, 1.05, _railing),
+    "bike": (1.8, 1.1, _bike),  # a thing's place in this list seeds its color: only append
     "bin": (0.7, 1.0, _bin),
+    "car": (4.2, 1.3, _car),
+    "hedge": (3.0, 0.8, _hedge),
+    "pole": (0.3, 4.0, _pole),
+    "railing": (4.0, 1.05, _railing),
+    "trolley": (1.0, 1.05, _trolley),
+    "belt": (4.8, 1.05, _belt),
+    "plant": (1.4, 1.15, _plant),
+    "sign": (0.7, 1.0, _sign),
+    "bench": (2.0, 0.95, _bench),
+    "bollard": (0.3, 1.0, _bollard),
 }

@@ -18,7 +18,8 @@ from torch.nn.functional import avg_pool2d, interpolate, pad
 from reidlab.data.synthetic import raster
 from reidlab.data.synthetic.compose import cut_backdrops, cut_props, ground_shadow
 from reidlab.data.synthetic.framing import Figures, frame
-from reidlab.data.synthetic.scene import PLACES, Camera
+from reidlab.data.synthetic.places import PLACES
+from reidlab.data.synthetic.scene import Camera
 from reidlab.data.synthetic.sensor import develop
 from reidlab.data.synthetic.shade import gather_surfaces, shade
 from reidlab.data.synthetic.shots import Shot
@@ -150,18 +151,18 @@ def _shade_hits(
 
 
 def _lights(figures: Figures, shots: Sequence[Shot], cameras: Sequence[Camera]) -> np.ndarray:
-    """(F, 5): direction towards the light in view space, its strength, ambient light."""
+    """(F, 6): direction towards the light in view space, its strength, ambient light, warmth."""
     rows = []
     for image in figures.images:
         camera = cameras[shots[image].camera]
-        azimuth, elevation = np.radians(camera.sun), np.radians(42)
+        azimuth, elevation = np.radians(camera.sun), np.radians(camera.elevation)
         place = PLACES[camera.place]
         direction = (
             np.sin(azimuth) * np.cos(elevation),
             np.sin(elevation),
             np.cos(azimuth) * np.cos(elevation),
         )
-        rows.append((*direction, place.sun, place.ambient))
+        rows.append((*direction, place.sun, place.ambient, camera.warmth))
     return np.array(rows)
 
 

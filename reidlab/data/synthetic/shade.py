@@ -22,7 +22,7 @@ class Surfaces:
         local: (19, F * P) float32: inverse frame (12), e, k, r0, lo, 1 / (hi - lo), slope at lo,
             slope at hi.
         texture: (4, P) float32: row at lo, rows from lo to hi, first column, columns.
-        light: (5, F) float32: direction of the light (3), its strength, ambient light.
+        light: (6, F) float32: direction of the light (3), its strength, ambient light, warmth.
         scale: (F,) pixels per metre.
         atlas: (A, rows * columns) int32 colors, and `atlas_of` (F,) which one a figure wears.
     """
@@ -99,7 +99,12 @@ def shade(
     sky = 0.86 + 0.14 * (nu * inverse)
     rim = 0.80 + 0.20 * (nz * inverse)
     brightness = (light[3] * wrapped + light[4] * sky) * rim
-    return _texels(surfaces, figure, solid, qx, qz, t) * brightness
+    colors = _texels(surfaces, figure, solid, qx, qz, t) * brightness
+    if surfaces.light[5].any():  # lit sides turn red or blue, shadows the other way
+        shift = (wrapped - 0.45) * light[5]
+        colors[0] *= 1 + shift
+        colors[2] *= 1 - shift
+    return colors
 
 
 def _texels(

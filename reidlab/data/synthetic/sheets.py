@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from reidlab.data.synthetic.plan import Plan, PlannedImage, SyntheticOptions, make_plan
+from reidlab.data.synthetic.poor import KINDS
 from reidlab.data.synthetic.wardrobe import Person
 from reidlab.data.synthetic.writing import decode, photographs
 from reidlab.paths import make_folder
@@ -33,7 +34,8 @@ def write_sheets(
         "twins": draw_sheet(plan, look_alikes(plan)),
         "others": draw_sheet(plan, distractors_and_junk(plan)),
         "difficulty": _compare(options, "difficulty", ("smoke", "default", "hard")),
-        "worlds": _compare(options, "world", ("a", "b", "c")),
+        "worlds": _compare(options, "world", ("a", "b", "c"), _cameras_side_by_side),
+        "poor": draw_sheet(spoiled := _spoiled(options), poor_kinds(spoiled)),
     }
     paths = []
     for name, sheet in drawn.items():
@@ -106,14 +108,52 @@ def distractors_and_junk(plan: Plan) -> list[Row]:
     return [row for row in rows if row[1]]
 
 
-def _compare(options: SyntheticOptions, field: str, values: Sequence[str]) -> Image.Image:
-    """A row for each value of one option: two images each of the first six test people."""
+def poor_kinds(plan: Plan) -> list[Row]:
+    """A row for each kind of poor crop, taken from all over the training images."""
+    rows: list[Row] = []
+    for kind in KINDS:
+        own = [image for image in plan.images if image.poor == kind]
+        rows.append((kind, own[:: max(1, len(own) // COLUMNS)][:COLUMNS]))
+    return [row for row in rows if row[1]]
+
+
+def _spoiled(options: SyntheticOptions) -> Plan:
+    """World c with nothing but poor crops to train on."""
+    return make_plan(replace(options, world="c", poor=1.0))
+
+
+def _people_side_by_side(plan: Plan) -> list[Sequence[PlannedImage]]:
+    """A row: two images each of the first six test people."""
+    chosen = [pid for pid in plan.people if plan.sides[pid] == "test"][: COLUMNS // 2]
+    return [[image for pid in chosen for image in _images(plan, pid)[::4][:2]]]
+
+
+def _cameras_side_by_side(plan: Plan) -> list[Sequence[PlannedImage]]:
+    """Two rows: two test people each under every camera, nobody twice if that is possible."""
+    rows: list[Sequence[PlannedImage]] = []
+    shown: set[int] = set()
+    for _ in range(2):
+        row: list[PlannedImage] = []
+        for camid in [*range(1, len(plan.cameras) + 1)] * 2:
+            own = [i for i in plan.images if i.camid == camid and i.pid > 0 and i.split == "query"]
+            fresh = [image for image in own if image.pid not in shown]
+            row += (fresh or own)[:1]
+            shown |= {image.pid for image in row}
+        rows.append(sorted(row[:COLUMNS], key=lambda image: image.camid))
+    return rows
+
+
+def _compare(
+    options: SyntheticOptions,
+    field: str,
+    values: Sequence[str],
+    choose: Callable[[Plan], list[Sequence[PlannedImage]]] = _people_side_by_side,
+) -> Image.Image:
+    """Rows for each value of one option."""
     sheets = []
     for value in values:
         plan = make_plan(replace(options, **{field: value}))
-        chosen = [pid for pid in plan.people if plan.sides[pid] == "test"][: COLUMNS // 2]
-        row = [image for pid in chosen for image in _images(plan, pid)[::4][:2]]
-        sheets.append(draw_sheet(plan, [(value, row)]))
+        sheets.append(draw_sheet(plan, [(value, row) for row in choose(plan)]))
     whole = Image.new("RGB", (sheets[0].width, sum(sheet.height for sheet in sheets)), "white")
     for i, sheet in enumerate(sheets):
         whole.paste(sheet, (0, i * sheet.height))

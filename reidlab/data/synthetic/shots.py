@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from reidlab.data.synthetic.person import Person
+from reidlab.data.synthetic.places import PLACES
 from reidlab.data.synthetic.pose import Pose
-from reidlab.data.synthetic.scene import PLACES, Camera
+from reidlab.data.synthetic.scene import Camera
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,10 @@ class Shot:
         bystander: another person in the box, with `bystander_at` (metres right of the person,
             metres nearer to the camera), `bystander_yaw` and `bystander_pose`.
         noise: seed of the sensor noise.
+        defocus: blur beyond the camera's own, sigma in pixels of a 128-row image, horizontal and
+            vertical; zeros for none.
+        detail: share of the rows and columns that were really recorded; below 1 the image is
+            enlarged from so many.
     """
 
     person: Person | None
@@ -82,6 +87,8 @@ class Shot:
     bystander_yaw: float
     bystander_pose: Pose
     noise: int
+    defocus: tuple[float, float] = (0.0, 0.0)
+    detail: float = 1.0
 
 
 def sample_shot(
@@ -148,34 +155,6 @@ def sample_distractor(
     zoom = float(rng.uniform(0.35, 0.6))
     shift = (float(rng.uniform(-0.3, 0.3)), float(rng.uniform(-0.75, 0.75)))
     return replace(shot, zoom=zoom, shift=shift)
-
-
-def sample_junk(
-    person: Person | None,
-    camera: Camera,
-    *,
-    rng: np.random.Generator,
-    difficulty: Difficulty,
-    bystander: Person | None = None,
-) -> Shot:
-    """A detection of a person too poor to count (pid -1).
-
-    One of: mostly background, the legs alone, half of the body, or (with `bystander`) two people
-    with an equal share of the box.
-    """
-    shot = sample_shot(person, camera, rng=rng, difficulty=difficulty)
-    case = int(rng.integers(4 if bystander is not None else 3))
-    sign = float(rng.choice([-1, 1]))
-    if case == 0:
-        shift = (sign * float(rng.uniform(0.2, 0.4)), float(rng.uniform(-0.1, 0.15)))
-        return replace(shot, zoom=float(rng.uniform(1.7, 2.3)), shift=shift)
-    if case == 1:
-        shift = (float(rng.normal(0, 0.08)), -float(rng.uniform(0.5, 0.65)))
-        return replace(shot, zoom=float(rng.uniform(0.6, 0.8)), shift=shift)
-    if case == 2:
-        return replace(shot, shift=(sign * float(rng.uniform(0.42, 0.55)), 0.0))
-    at = (sign * float(rng.uniform(0.42, 0.55)), float(rng.choice([-0.4, 0.4])))
-    return replace(shot, bystander=bystander, bystander_at=at, shift=(-sign * 0.22, 0.0), zoom=1.2)
 
 
 def _yaw(rng: np.random.Generator) -> float:

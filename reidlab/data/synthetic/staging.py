@@ -46,6 +46,16 @@ def staging(folder: Path, *, keep: Callable[[], bool]) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that either the old or the whole new file is there."""
+    beside = path.with_name(f".{path.name}.part")
+    with open(beside, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
 def _temporary(folder: Path) -> str:
     """Hidden name that says whose it is: `.NAME.HOST.PROCESS.RANDOM.partial`."""
     return f".{folder.name}.{_host()}.{os.getpid()}.{secrets.token_hex(4)}.partial"

@@ -9,65 +9,27 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from reidlab.data.synthetic import dusk, indoors
 from reidlab.data.synthetic.palette import tint
-
-Picture = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-
-
-def _plain(rgb: tuple, x: NDArray, rng: np.random.Generator, rough: float = 0.03) -> Picture:
-    """One color with fine grain and broad stains."""
-    stain = np.sin(x * rng.uniform(0.5, 1.1) + rng.uniform(0, 6)) * 0.03
-    grain = rng.normal(0, rough, x.shape) + stain
-    return (tint(rgb) * (1 + grain)[..., None]).astype(np.float32)
-
-
-def _hash(a: NDArray, b: NDArray | float = 0.0) -> NDArray:
-    """Pseudo-random value in [0, 1) per pair of whole numbers."""
-    return np.abs(np.sin(a * 127.1 + b * 311.7) * 43758.5453) % 1
-
-
-def _window(
-    picture: Picture,
-    x: NDArray,
-    y: NDArray,
-    *,
-    pitch: float,
-    wide: float,
-    low: float,
-    high: float,
-    frame: tuple,
-    glass: tuple = (0.24, 0.29, 0.35),
-) -> Mask:
-    """A row of framed windows with a diagonal reflection; returns where they are."""
-    across = x % pitch
-    inside = (across < wide) & (y > low) & (y < high)
-    edge = 0.08
-    pane = (across > edge) & (across < wide - edge) & (y > low + edge) & (y < high - edge)
-    picture[inside] = frame
-    tone = 0.75 + 0.5 * ((across * 0.7 + y) % 1.3 < 0.45) + 0.25 * _hash(np.floor(x / pitch))
-    picture[pane] = (tint(glass) * tone[..., None].astype(np.float32))[pane]
-    bar = pane & (np.abs(across - wide / 2) < 0.03)
-    picture[bar] = frame
-    return inside
+from reidlab.data.synthetic.strokes import Picture, plain, scatter, window
 
 
 def _brick(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _plain((0.56, 0.40, 0.34), x, rng, 0.04)
+    picture = plain((0.56, 0.40, 0.34), x, rng, 0.04)
     row = np.floor(y / 0.14)
     shifted = x + 0.2 * (row % 2)
-    picture *= (0.92 + 0.16 * _hash(row, np.floor(shifted / 0.4)))[..., None]
+    picture *= (0.92 + 0.16 * scatter(row, np.floor(shifted / 0.4)))[..., None]
     mortar = ((y / 0.14) % 1 < 0.14) | ((shifted / 0.4) % 1 < 0.05)
     picture[mortar] = (0.60, 0.55, 0.50)
-    _window(picture, x, y, pitch=3.1, wide=1.5, low=0.7, high=2.3, frame=(0.78, 0.76, 0.72))
-    picture[y < 0.35] = _plain((0.46, 0.45, 0.44), x, rng)[y < 0.35]
+    window(picture, x, y, pitch=3.1, wide=1.5, low=0.7, high=2.3, frame=(0.78, 0.76, 0.72))
+    picture[y < 0.35] = plain((0.46, 0.45, 0.44), x, rng)[y < 0.35]
     door = ((x + 1.2) % 9.3 < 1.1) & (y < 2.2)
     picture[door] = (0.24, 0.30, 0.28)
     return picture
 
 
 def _plaster(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _plain((0.74, 0.68, 0.57), x, rng, 0.02)
+    picture = plain((0.74, 0.68, 0.57), x, rng, 0.02)
     across = x % 4.3
     arch = (across < 1.5) & (y < 1.7 + np.sqrt(np.maximum(0.5625 - (across - 0.75) ** 2, 0)))
     rim = (np.abs(across - 0.75) < 0.9) & (
@@ -77,7 +39,7 @@ def _plaster(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
     picture[arch] = (0.30, 0.24, 0.19)
     picture[arch & (across % 0.3 < 0.03)] = (0.20, 0.16, 0.13)
     shifted = x - 2.2
-    _window(picture, shifted, y, pitch=4.3, wide=1.1, low=1.0, high=2.2, frame=(0.45, 0.50, 0.44))
+    window(picture, shifted, y, pitch=4.3, wide=1.1, low=1.0, high=2.2, frame=(0.45, 0.50, 0.44))
     plants = (y < 0.55 + 0.15 * np.sin(x * 9)) & (np.abs(x % 4.3 - 2.0) < 0.28)
     picture[plants] = (0.28, 0.37, 0.22)
     picture[(y < 0.25) & (np.abs(x % 4.3 - 2.0) < 0.22)] = (0.55, 0.34, 0.25)
@@ -100,16 +62,16 @@ def _trees(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
     green = tint((0.26, 0.36, 0.18)) * tone[..., None].astype(np.float32)
     picture[crown] = np.clip(green, 0.05, 1)[crown]
     trunk = np.abs(x % 3.7 - 1.6 + 0.05 * np.sin(3 * y)) < 0.17 - 0.02 * y
-    picture[trunk & (y < 3)] = _plain((0.34, 0.27, 0.21), x, rng, 0.12)[trunk & (y < 3)]
+    picture[trunk & (y < 3)] = plain((0.34, 0.27, 0.21), x, rng, 0.12)[trunk & (y < 3)]
     return picture
 
 
 def _shops(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _plain((0.62, 0.58, 0.55), x, rng)
+    picture = plain((0.62, 0.58, 0.55), x, rng)
     unit = np.floor(x / 4.0)
-    hue = np.stack([_hash(unit, 1.0), _hash(unit, 2.0), _hash(unit, 3.0)], axis=-1)
+    hue = np.stack([scatter(unit, 1.0), scatter(unit, 2.0), scatter(unit, 3.0)], axis=-1)
     sign = 0.36 + 0.28 * hue.astype(np.float32)
-    _window(
+    window(
         picture,
         x,
         y,
@@ -122,14 +84,14 @@ def _shops(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
     )
     board = (y > 2.4) & (y < 3.1)
     picture[board] = sign[board]
-    letters = board & (np.abs(y - 2.75) < 0.14) & (_hash(np.floor(x / 0.16)) > 0.45)
+    letters = board & (np.abs(y - 2.75) < 0.14) & (scatter(np.floor(x / 0.16)) > 0.45)
     picture[letters & (x % 4.0 < 2.6) & (x % 4.0 > 0.7)] = (0.88, 0.87, 0.83)
     return picture
 
 
 def _hall(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _plain((0.76, 0.75, 0.73), x, rng, 0.012)
-    _window(
+    picture = plain((0.76, 0.75, 0.73), x, rng, 0.012)
+    window(
         picture,
         x,
         y,
@@ -141,7 +103,7 @@ def _hall(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
         glass=(0.58, 0.56, 0.50),
     )
     shelf = (x % 5.2 > 0.5) & (x % 5.2 < 3.5) & (y % 0.45 < 0.32) & (y < 2.2) & (y > 0.2)
-    goods = _hash(np.floor(x / 0.13), np.floor(y / 0.45))[..., None].astype(np.float32)
+    goods = scatter(np.floor(x / 0.13), np.floor(y / 0.45))[..., None].astype(np.float32)
     color = tint((0.56, 0.50, 0.45)) + (goods - 0.5) * tint((0.3, 0.2, 0.35))
     picture[shelf] = color[shelf]
     light = (y > 2.7) & (y < 2.85)
@@ -153,8 +115,8 @@ def _hall(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
 
 
 def _glass(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _plain((0.66, 0.70, 0.73), x, rng, 0.015)
-    _window(
+    picture = plain((0.66, 0.70, 0.73), x, rng, 0.015)
+    window(
         picture,
         x,
         y,
@@ -165,7 +127,7 @@ def _glass(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
         frame=(0.52, 0.55, 0.57),
         glass=(0.36, 0.44, 0.50),
     )
-    _window(
+    window(
         picture,
         x,
         y,
@@ -184,10 +146,10 @@ def _glass(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
 
 
 def _train(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _plain((0.70, 0.71, 0.72), x, rng, 0.01)
+    picture = plain((0.70, 0.71, 0.72), x, rng, 0.01)
     picture[y < 0.18] = (0.15, 0.15, 0.16)
     picture[(y > 0.5) & (y < 0.75)] = (0.28, 0.38, 0.52)
-    _window(picture, x, y, pitch=2.4, wide=1.7, low=1.0, high=1.9, frame=(0.20, 0.20, 0.22))
+    window(picture, x, y, pitch=2.4, wide=1.7, low=1.0, high=1.9, frame=(0.20, 0.20, 0.22))
     door = x % 7.2 < 1.3
     picture[door & (y > 0.15) & (y < 2.1)] = (0.60, 0.52, 0.30)
     gap = door & (np.abs(x % 7.2 - 0.65) > 0.15) & (np.abs(x % 7.2 - 0.65) < 0.5)
@@ -197,29 +159,29 @@ def _train(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
 
 
 def _pillars(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _plain((0.44, 0.43, 0.41), x, rng, 0.03)
+    picture = plain((0.44, 0.43, 0.41), x, rng, 0.03)
     picture[(y > 0.9) & (y < 1.1)] = (0.58, 0.52, 0.30)
     car = (np.abs(x % 6.1 - 2.3) < 1.6) & (y < 0.75) | (np.abs(x % 6.1 - 2.4) < 0.9) & (y < 1.3)
-    body = 0.25 + 0.35 * _hash(np.floor(x / 6.1), 5.0)[..., None].astype(np.float32)
+    body = 0.25 + 0.35 * scatter(np.floor(x / 6.1), 5.0)[..., None].astype(np.float32)
     picture[car] = (body * tint((1.0, 0.97, 0.95)))[car]
     picture[(np.abs(x % 6.1 - 2.4) < 0.8) & (y > 0.8) & (y < 1.2)] = (0.16, 0.18, 0.20)
     pillar = x % 4.7 < 0.6
-    picture[pillar] = _plain((0.60, 0.59, 0.56), x, rng)[pillar]
+    picture[pillar] = plain((0.60, 0.59, 0.56), x, rng)[pillar]
     picture[pillar & (y > 0.3) & (y < 0.9)] = (0.55, 0.45, 0.20)
     return picture
 
 
 def _stalls(x: NDArray, y: NDArray, rng: np.random.Generator) -> Picture:
-    picture = _plain((0.40, 0.36, 0.33), x, rng, 0.05)
+    picture = plain((0.40, 0.36, 0.33), x, rng, 0.05)
     unit = np.floor(x / 3.0)
     table = (y < 0.95) & (x % 3.0 < 2.6)
-    picture[table] = _plain((0.52, 0.43, 0.33), x, rng, 0.04)[table]
-    crate = _hash(np.floor(x / 0.42), 4.0)[..., None].astype(np.float32)
+    picture[table] = plain((0.52, 0.43, 0.33), x, rng, 0.04)[table]
+    crate = scatter(np.floor(x / 0.42), 4.0)[..., None].astype(np.float32)
     fruit = tint((0.50, 0.42, 0.24)) + (crate - 0.5) * tint((0.45, 0.35, -0.2))
     goods = (y > 0.95) & (y < 1.2 + 0.04 * np.sin(x * 30)) & (x % 3.0 < 2.6)
     picture[goods] = (fruit * (1 + rng.normal(0, 0.12, x.shape))[..., None])[goods]
     striped = (np.floor(x / 0.25) % 2)[..., None].astype(np.float32)
-    cloth = 0.5 + 0.2 * _hash(unit, 6.0)[..., None].astype(np.float32)
+    cloth = 0.5 + 0.2 * scatter(unit, 6.0)[..., None].astype(np.float32)
     awning = (y > 2.0) & (y < 2.7 + 0.05 * np.sin(x * 12))
     color = striped * tint((0.80, 0.77, 0.70)) + (1 - striped) * cloth * (0.9, 0.6, 0.5)
     picture[awning] = color[awning]
@@ -237,4 +199,6 @@ WALLS: dict[str, Callable[[NDArray, NDArray, np.random.Generator], Picture]] = {
     "train": _train,
     "pillars": _pillars,
     "stalls": _stalls,
+    **indoors.WALLS,
+    **dusk.WALLS,
 }

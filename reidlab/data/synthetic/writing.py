@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,19 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from reidlab.data.attributes import write_csv, write_mat
+from reidlab.data.captions import describe, write_captions
 from reidlab.data.packs import FORMAT, MANIFEST, PACK, checksum
-from reidlab.data.synthetic.annotations import describe, write_captions, write_csv, write_mat
 from reidlab.data.synthetic.plan import SIDES, Plan, PlannedImage
 from reidlab.data.synthetic.render import render
-from reidlab.data.synthetic.shots import DIFFICULTIES
+from reidlab.data.synthetic.scene import Camera
+from reidlab.data.synthetic.shots import DIFFICULTIES, Shot
 
 GENERATOR = 1  # raise it when the same options are to give other labels
-NOT_CONTENT = ("__init__.py", "dataset.py", "descriptor.py", "sheets.py", "staging.py")
+NOT_CONTENT = (  # files that neither draw nor label
+    "__init__.py", "dataset.py", "descriptor.py", "locking.py", "sheets.py", "shards.py",
+    "staging.py", "unlabelled.py",
+)  # fmt: skip
 BATCH = 48  # fixed: the same batches give the same pixels
 
 
@@ -98,7 +103,8 @@ def _write_images(
         (folder / image.file).write_bytes(data)
         pack[len(entries)] = decode(data)
         labels = {"file": image.file, "pid": image.pid, "camid": image.camid, "split": image.split}
-        entries.append(labels | {"bytes": len(data)} | truth)
+        labels |= {"poor": image.poor} if image.poor else {}
+        entries.append(labels | {"bytes": len(data), "crc32": zlib.crc32(data)} | truth)
         bar.update()
     bar.close()
     pack.flush()
@@ -109,18 +115,28 @@ def photographs(
     plan: Plan, *, device: str | torch.device | None = None
 ) -> Iterator[tuple[PlannedImage, bytes, dict[str, Any]]]:
     """Each planned image, its JPEG file as its camera compresses, and what is known about it."""
-    options = plan.options
-    for start in range(0, len(plan.images), BATCH):
-        block = plan.images[start : start + BATCH]
-        pixels, truths = render(
-            [image.shot for image in block],
-            plan.cameras,
-            size=options.size,
-            supersample=DIFFICULTIES[options.difficulty].supersample,
-            device="cpu" if device is None else device,
-        )
-        for image, crop, truth in zip(block, pixels, truths, strict=True):
-            yield image, encode(crop, plan.cameras[image.camid - 1].jpeg_quality), truth
+    options, shots = plan.options, [image.shot for image in plan.images]
+    samples = DIFFICULTIES[options.difficulty].supersample
+    taken = shoot(shots, plan.cameras, size=options.size, supersample=samples, device=device)
+    for image, (data, truth) in zip(plan.images, taken, strict=True):
+        yield image, data, truth
+
+
+def shoot(
+    shots: Sequence[Shot],
+    cameras: Sequence[Camera],
+    *,
+    size: tuple[int, int],
+    supersample: int,
+    device: str | torch.device | None = None,
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """The JPEG file of each shot and what is known about it, rendered as they are asked for."""
+    place = "cpu" if device is None else device
+    for start in range(0, len(shots), BATCH):
+        block = shots[start : start + BATCH]
+        pixels, truths = render(block, cameras, size=size, supersample=supersample, device=place)
+        for shot, crop, truth in zip(block, pixels, truths, strict=True):
+            yield encode(crop, cameras[shot.camera].jpeg_quality), truth
 
 
 def encode(pixels: Tensor, quality: int) -> bytes:

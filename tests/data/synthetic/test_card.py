@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from reidlab.data.samples import people
+from reidlab.data.synthetic.places import WORLDS
 from reidlab.data.synthetic.plan import SIDES, Plan, SyntheticOptions, make_plan
+from reidlab.data.synthetic.poor import KINDS, USUAL_SHARE
+from reidlab.data.synthetic.scene import cameras
 from reidlab.data.synthetic.sheets import twin_pairs
 from reidlab.data.synthetic.shots import DIFFICULTIES
 from reidlab.data.synthetic.writing import fingerprint, people_entries
@@ -75,5 +78,23 @@ def test_shares_and_settings_are_those_of_the_code(card, plan):
 
 def test_pictures_exist_and_are_small(card):
     names = re.findall(r"\]\((images/\w+\.png)\)", card)
-    assert len(names) == 5
+    assert len(names) == 6
     assert all(0 < (DATA / name).stat().st_size < 400_000 for name in names)
+
+
+def test_the_worlds_are_described_as_they_are(card):
+    table, text = rows(card), " ".join(card.split())
+    for world in WORLDS:
+        drawn = cameras(world, 6)
+        places = [camera.place.replace("stop", "bus stop") for camera in drawn]
+        assert f"| `{world}` | {', '.join(places)} |" in card
+    inside = cameras("b", 6)
+    pitches = [round(camera.pitch) for camera in inside]
+    quality = [camera.jpeg_quality for camera in inside]
+    assert f"steep views ({min(pitches)} to {max(pitches)} degrees)" in text
+    assert f"JPEG quality {min(quality)} to {max(quality)}" in text
+    for world, elevation in (("a", "from 42"), ("c", "at 20")):
+        assert f"{elevation} degrees" in text
+        assert WORLDS[world].elevation == float(elevation.split()[1])
+    assert set(KINDS) == {name.strip("`") for name in table} & set(KINDS)
+    assert f"Unlabelled sets of world c have a share of {USUAL_SHARE['c']} unless" in text

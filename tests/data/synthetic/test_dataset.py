@@ -8,7 +8,9 @@ import os
 import re
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from reidlab.data.captions import describe
 from reidlab.data.packs import MANIFEST, PACK, read_manifest
 from reidlab.data.synthetic import dataset, staging, writing
-from reidlab.data.synthetic.annotations import describe
 from reidlab.data.synthetic.dataset import make_dataset, open_dataset, synthetic, validate
 from reidlab.data.synthetic.plan import SyntheticOptions, make_plan
 
@@ -86,11 +88,30 @@ def test_the_manifest_lists_every_image_with_its_truth(rendered, tiny):
         assert (entry["pid"], entry["camid"], entry["split"]) == (
             image.pid, image.camid, image.split,
         )  # fmt: skip
-        assert entry["bytes"] == (rendered / entry["file"]).stat().st_size
+        data = (rendered / entry["file"]).read_bytes()
+        assert (entry["bytes"], entry["crc32"]) == (len(data), zlib.crc32(data))
+        assert "poor" not in entry
         if image.shot.person is not None:
             assert entry["yaw"] == pytest.approx(image.shot.yaw, abs=0.06)
         if image.split == "train":
             assert {"parts", "occluded", "box", "truncated"} <= set(entry)
+
+
+def test_poor_crops_are_flagged_and_other_options_are_told_apart(rendered, tiny, tmp_path):
+    options = replace(tiny, poor=0.5)
+    folder = make_dataset(tmp_path / "poor", options)
+    planned = {image.file: image.poor for image in make_plan(options).images}
+    entries = read_manifest(folder).content["images"]
+    assert {entry["file"]: entry.get("poor") for entry in entries} == planned
+    assert any(planned.values())
+    good, changed = contents(rendered), contents(folder)
+    for file, poor in planned.items():
+        assert (changed[file] != good[file]) == (poor is not None)
+    splits, plain = open_dataset(folder, options), open_dataset(rendered, tiny)
+    assert [(s.pid, s.camid) for s in splits.train] == [(s.pid, s.camid) for s in plain.train]
+    assert splits.fingerprint != plain.fingerprint
+    assert validate(folder, tiny) == "it was made with poor=0.5, not 0.0"
+    assert validate(rendered, options) == "it was made with poor=0.0, not 0.5"
 
 
 def test_the_pack_holds_the_pixels_of_the_files(rendered):
@@ -162,20 +183,6 @@ def test_samples_carry_attributes_and_captions(rendered, tiny):
     nobody = [sample for sample in splits.gallery if sample.pid <= 0]
     assert len(nobody) == 6
     assert all(s.attributes is None and s.caption is None for s in nobody)
-
-
-def test_captions_say_what_the_labels_say():
-    labels = dict.fromkeys(TEST_ORDER, 1) | {"age": 4, "backpack": 2, "handbag": 2, "up": 2}
-    assert describe(labels) == (
-        "An old man with short hair, wearing a multicoloured top with short sleeves and a long "
-        "multicoloured skirt, carrying a backpack and a handbag."
-    )
-    labels |= {"gender": 2, "age": 3, "upred": 2, "downblue": 2, "clothes": 2, "hat": 2, "hair": 2}
-    labels |= {"backpack": 1, "handbag": 1, "down": 2}
-    assert describe(labels) == (
-        "A woman with long hair, wearing a red top with short sleeves and short blue trousers, "
-        "and a hat."
-    )
 
 
 def test_a_valid_cache_is_read_not_rendered(copied, tmp_path, tiny, instant):
@@ -262,9 +269,16 @@ def test_the_version_changes_with_the_code_that_draws(tmp_path, monkeypatch):
 def test_other_options_have_a_cache_of_their_own(tiny, tmp_path):
     folders = {
         dataset.cache_folder(SyntheticOptions(**asked(tiny) | change), tmp_path)
-        for change in ({}, {"seed": 1}, {"world": "b"}, {"size": (128, 64)}, {"junk": 3})
+        for change in (
+            {},
+            {"seed": 1},
+            {"world": "b"},
+            {"size": (128, 64)},
+            {"junk": 3},
+            {"poor": 0.1},
+        )
     }
-    assert len(folders) == 5
+    assert len(folders) == 6
     assert all(folder.parent == tmp_path / "cache" / "synthetic" for folder in folders)
 
 

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from reidlab.data.synthetic import render as render_module
+from reidlab.data.synthetic.places import WORLDS
+from reidlab.data.synthetic.poor import KINDS, sample_junk, spoil
 from reidlab.data.synthetic.render import render
-from reidlab.data.synthetic.scene import WORLDS, cameras
+from reidlab.data.synthetic.scene import cameras
 from reidlab.data.synthetic.shots import (
     DIFFICULTIES,
     Difficulty,
     Occluder,
     sample_distractor,
-    sample_junk,
     sample_shot,
 )
 from reidlab.data.synthetic.wardrobe import sample_people
@@ -208,9 +209,15 @@ def test_wrong_arguments_are_refused():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_gpu_draws_what_the_cpu_draws():
-    shots = some_shots(24)
-    slow, fast = render(shots, CAMERAS), render(shots, CAMERAS, device="cuda")
+@pytest.mark.parametrize("world", sorted(WORLDS))
+def test_gpu_draws_what_the_cpu_draws(world):
+    network, rng = cameras(world, 6, seed=0), np.random.default_rng(0)
+    shots = some_shots(24, network=network)
+    shots[::2] = [
+        spoil(shot, KINDS[i % len(KINDS)], rng=rng, stranger=PEOPLE[23])
+        for i, shot in enumerate(shots[::2])
+    ]
+    slow, fast = render(shots, network), render(shots, network, device="cuda")
     difference = (slow[0].int() - fast[0].int()).abs()
     assert difference.float().mean() < 0.5
     assert (difference > 24).float().mean() < 0.002
