@@ -4,73 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from reidlab.data.decoding import RESAMPLING, read_image, resize
 from reidlab.data.packs import read_pack
-from reidlab.data.samples import Sample, Samples, cameras_of
+from reidlab.data.samples import Sample, Samples, cameras_of, views_of
 
-SMALLEST_SIDE = 8  # pixels; below this there is no person to see
-RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+BLOCK = 2048  # images that wait for a thread at a time
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
-
-
-def read_image(path: Path | str) -> Image.Image:
-    """The image at `path` as 8-bit RGB: CMYK, palette, grey, 16-bit and transparent ones converted.
-
-    Raises:
-        ValueError: missing, empty, truncated, no image, absurdly large, or under 8 pixels a side.
-    """
-    path = Path(path)
-    try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            rgb = _to_rgb(upright)
-    except FileNotFoundError:
-        raise ValueError(f"{path}: no such file") from None
-    except PermissionError:
-        raise ValueError(f"{path}: may not be read; change its permissions") from None
-    except UnidentifiedImageError:
-        found = "an empty file" if path.stat().st_size == 0 else "something that is no image"
-        raise ValueError(f"{path}: found {found}; replace or remove it") from None
-    except Image.DecompressionBombError:
-        raise ValueError(f"{path}: too many pixels for a crop of a person; remove it") from None
-    except Exception as error:  # damage shows itself in every way a decoder can fail
-        raise ValueError(f"{path}: damaged or truncated ({error}); replace or remove it") from None
-    if min(rgb.size) < SMALLEST_SIDE:
-        width, height = rgb.size
-        raise ValueError(
-            f"{path}: {width}x{height} pixels, expected at least {SMALLEST_SIDE} a side; remove it"
-        )
-    return rgb
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # more than 8 bits: Pillow would clip, not scale
-        values = np.asarray(image, dtype=np.float64)
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"mode {image.mode} with values outside 0 to 65535")
-        full = 1.0 if image.mode == "F" else 255.0 if image.mode == "I" else 65535.0
-        full = full if values.max() <= full else 255.0 if values.max() <= 255 else 65535.0
-        image = Image.fromarray((values / full * 255.0).round().astype(np.uint8))
-    return image.convert("RGB")
-
-
-def resize(image: Image.Image, size: tuple[int, int], interpolation: str = "bilinear") -> Tensor:
-    """`image` at `size` (H, W) as a uint8 tensor (3, H, W); untouched when it has that size."""
-    height, width = size
-    if image.size != (width, height):
-        image = image.resize((width, height), RESAMPLING[interpolation])
-    return torch.from_numpy(np.array(image)).permute(2, 0, 1)  # (H, W, 3) -> (3, H, W)
 
 
 def check_images(
@@ -88,18 +41,39 @@ def check_images(
             or none is good.
     """
     good, bad = [], []
-    with ThreadPoolExecutor(reading_threads()) as pool:
-        verdicts = pool.map(_complaint, [sample.path for sample in samples], chunksize=16)
-        bar = tqdm(total=len(samples), desc="checking images", disable=not progress, leave=False)
-        for sample, complaint in zip(samples, verdicts, strict=True):
-            if complaint:
-                bad.append(complaint)
-            else:
-                good.append(sample)
-            bar.update()
-        bar.close()
+    paths = [sample.path for sample in samples]
+    verdicts = in_threads(_complaint, paths, label="checking images", progress=progress)
+    for sample, complaint in zip(samples, verdicts, strict=True):
+        if complaint:
+            bad.append(complaint)
+        else:
+            good.append(sample)
     report_bad(bad, on_error, len(good))
-    return Samples(good, cameras_of(samples), getattr(samples, "source", ""))
+    source = getattr(samples, "source", "")
+    return Samples(good, cameras_of(samples), source, views_of(samples))
+
+
+def in_threads(
+    work: Callable[[T], R], items: Sequence[T], *, label: str, progress: bool = False
+) -> Iterator[R]:
+    """`work` of each item, in order, computed in blocks by threads; memory stays bounded.
+
+    Args:
+        work: decodes or reads, so that threads help.
+        items: of any number.
+        label: beside the bar.
+        progress: show the bar.
+    """
+    pool = ThreadPoolExecutor(reading_threads())
+    bar = tqdm(total=len(items), desc=label, disable=not progress, leave=False)
+    try:
+        for start in range(0, len(items), BLOCK):
+            for result in pool.map(work, items[start : start + BLOCK]):
+                yield result
+                bar.update()
+    finally:  # after Ctrl-C nothing of the block is worth waiting for
+        bar.close()
+        pool.shutdown(cancel_futures=True)
 
 
 def _complaint(path: Path) -> str:

@@ -70,13 +70,22 @@ class PKSampler:
         ids_per_batch: P; losses that need a negative want 2 or more.
         images_per_id: K.
         seed: with the epoch it decides the order; epoch 0 uses `seed` itself.
+        rank: of several processes that share every batch, the number of this one, from 0.
+        processes: how many there are; each gets P / processes people of the same global batch.
 
     Raises:
-        ValueError: fewer people than P, or P or K too small.
+        ValueError: fewer people than P, P or K too small, or P no multiple of `processes`.
     """
 
     def __init__(
-        self, pids: Sequence[int], ids_per_batch: int = 16, images_per_id: int = 4, *, seed: int = 0
+        self,
+        pids: Sequence[int],
+        ids_per_batch: int = 16,
+        images_per_id: int = 4,
+        *,
+        seed: int = 0,
+        rank: int = 0,
+        processes: int = 1,
     ) -> None:
         people = len(set(pids))
         if ids_per_batch < 1 or images_per_id < 1:
@@ -86,10 +95,16 @@ class PKSampler:
                 f"a batch needs {ids_per_batch} people, the samples have {people}; "
                 f"lower ids_per_batch to {people} or fewer, or add people"
             )
+        if ids_per_batch % processes:
+            raise ValueError(
+                f"{processes} processes cannot share {ids_per_batch} people per batch equally; "
+                f"choose a multiple of {processes} for ids_per_batch (--ids-per-batch)"
+            )
         self.pids = list(pids)
         self.ids_per_batch = ids_per_batch
         self.images_per_id = images_per_id
         self.seed = seed
+        self.rank, self.processes = rank, processes
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -99,15 +114,14 @@ class PKSampler:
     def __iter__(self) -> Iterator[list[int]]:
         """Batches of positions of the current epoch."""
         seed = epoch_seed(self.seed, self.epoch)
-        return iter(
-            pk_batches(
-                self.pids,
-                self.ids_per_batch,
-                self.images_per_id,
-                shuffler=random.Random(seed),
-                drawer=np.random.RandomState(seed),
-            )
+        batches = pk_batches(
+            self.pids,
+            self.ids_per_batch,
+            self.images_per_id,
+            shuffler=random.Random(seed),
+            drawer=np.random.RandomState(seed),
         )
+        return iter([share_of(batch, self.rank, self.processes) for batch in batches])
 
 
 class ShuffleSampler:
@@ -117,15 +131,25 @@ class ShuffleSampler:
         count: number of images.
         batch_size: images per batch.
         seed: with the epoch it decides the order.
+        rank: of several processes that share every batch, the number of this one, from 0.
+        processes: how many there are.
 
     Raises:
-        ValueError: no image, or no batch size.
+        ValueError: no image, or no batch size that `processes` can share equally.
     """
 
-    def __init__(self, count: int, batch_size: int = 64, *, seed: int = 0) -> None:
+    def __init__(
+        self, count: int, batch_size: int = 64, *, seed: int = 0, rank: int = 0, processes: int = 1
+    ) -> None:
         if count < 1 or batch_size < 1:
             raise ValueError(f"expected images and a batch size, got {count} and {batch_size}")
+        if batch_size % processes:
+            raise ValueError(
+                f"{processes} processes cannot share a batch of {batch_size} images equally; "
+                f"choose a multiple of {processes} (P x K)"
+            )
         self.count, self.batch_size, self.seed, self.epoch = count, batch_size, seed, 0
+        self.rank, self.processes = rank, processes
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order of epoch `epoch`."""
@@ -138,7 +162,17 @@ class ShuffleSampler:
             order[start : start + self.batch_size].tolist()
             for start in range(0, self.count, self.batch_size)
         ]
+        batches = [share_of(batch, self.rank, self.processes) for batch in batches]
         return iter([batch for batch in batches if len(batch) > 1])
+
+
+def share_of(batch: list[int], rank: int, processes: int) -> list[int]:
+    """The part of a batch that belongs to process `rank`: in a row, as long as everybody's.
+
+    What does not divide by the number of processes, at the end of a last batch, is left out.
+    """
+    own = len(batch) // processes
+    return batch[rank * own :][:own]
 
 
 def epoch_seed(seed: int, epoch: int) -> int:

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from reidlab.data.images import RESAMPLING, resize
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CONSTANTS = {"zero": (0.0, 0.0, 0.0), "mean": IMAGENET_MEAN}  # what fills an erased box
+FILLS, ASPECTS = ("noise", *CONSTANTS), ("log", "linear")
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,20 @@ class TrainTransform:
         erase: probability of erasing one box.
         erase_area: smallest and largest share of the image.
         erase_fill: "noise" gives every erased pixel its own N(0, 1) after normalisation, "zero"
-            the mean colour.
+            the mean colour, "mean" the numbers of ImageNet's mean, written into the normalised
+            image as the released strong baseline does (a shade lighter than the mean colour).
+        erase_aspect: how height / width of the box is drawn from 0.3..1/0.3: "log" (both ways
+            alike) or "linear" (mostly tall boxes).
+        erase_tries: boxes drawn until one fits into the image.
         interpolation: for resizing training images ("bicubic" in TransReID, whose evaluation
             nevertheless uses "bilinear").
 
     Raises:
         ValueError: a probability outside 0..1, an unknown fill or interpolation.
 
-    Source: Zhong et al. 2020, "Random Erasing Data Augmentation" (arXiv:1708.04896), with the
-    settings of TransReID (arXiv:2102.04378): one box, log-uniform aspect in 0.3..1/0.3, ten tries.
+    Source: Zhong et al. 2020, "Random Erasing Data Augmentation" (arXiv:1708.04896). Defaults are
+    those of TransReID (arXiv:2102.04378); the strong baseline (arXiv:1903.07071) erases with
+    "mean", "linear" and a hundred tries.
     """
 
     flip: float = 0.5
@@ -93,83 +100,112 @@ class TrainTransform:
     erase_area: tuple[float, float] = (0.02, 1 / 3)
     erase_fill: str = "noise"
     interpolation: str = "bilinear"
+    erase_aspect: str = "log"
+    erase_tries: int = 10
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "erase_area", tuple(self.erase_area))
         low, high = self.erase_area
         if not (0 <= self.flip <= 1 and 0 <= self.erase <= 1 and 0 < low <= high <= 1):
             raise ValueError(f"expected probabilities in 0..1 and areas in order, got {self}")
-        if self.pad < 0 or self.erase_fill not in ("noise", "zero"):
-            raise ValueError(f"expected pad >= 0 and erase_fill 'noise' or 'zero', got {self}")
+        if self.pad < 0 or self.erase_tries < 1:
+            raise ValueError(f"expected pad >= 0 and erase_tries >= 1, got {self}")
+        if self.erase_fill not in FILLS or self.erase_aspect not in ASPECTS:
+            raise ValueError(
+                f"expected erase_fill one of {', '.join(FILLS)} and erase_aspect one of "
+                f"{', '.join(ASPECTS)}, got {self.erase_fill!r} and {self.erase_aspect!r}"
+            )
         if self.interpolation not in RESAMPLING:
             known = ", ".join(RESAMPLING)
             raise ValueError(f"unknown interpolation {self.interpolation!r}; choose one of {known}")
 
     def __call__(
-        self, images: Tensor, normalize: EvalTransform, generator: torch.Generator
+        self,
+        images: Tensor,
+        normalize: EvalTransform,
+        generator: torch.Generator,
+        share: Share | None = None,
     ) -> Tensor:
-        """Augmented, normalised float32 batch from uint8 `images` (B, 3, H, W)."""
-        images = random_flip(images, self.flip, generator)
-        images = random_crop(images, self.pad, generator)
-        return random_erase(
-            normalize(images), self.erase, self.erase_area, self.erase_fill, generator
-        )
+        """Augmented, normalised float32 batch from uint8 `images` (B, 3, H, W).
+
+        With `share`, `images` are that part of a larger batch: numbers are drawn for all of it, so
+        that several processes augment as one would.
+        """
+        share = share or Share(0, len(images))
+        images = random_flip(images, self.flip, generator, share)
+        images = random_crop(images, self.pad, generator, share)
+        return random_erase(normalize(images), self, generator, share)
 
 
-def random_flip(images: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class Share:
+    """Images `first`, `first + 1`, ... of a batch of `total`."""
+
+    first: int
+    total: int
+
+    def of(self, drawn: Tensor, count: int) -> Tensor:
+        """The entries of `drawn` (..., total) that belong to `count` images from `first`."""
+        return drawn[..., self.first : self.first + count]
+
+
+def random_flip(
+    images: Tensor, probability: float, generator: torch.Generator, share: Share | None = None
+) -> Tensor:
     """Each image mirrored left to right with `probability`."""
-    chosen = torch.rand(len(images), generator=generator) < probability
-    chosen = chosen.to(images.device)[:, None, None, None]
+    share = share or Share(0, len(images))
+    chosen = torch.rand(share.total, generator=generator) < probability
+    chosen = share.of(chosen, len(images)).to(images.device)[:, None, None, None]
     return torch.where(chosen, images.flip(-1), images)
 
 
-def random_crop(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
+def random_crop(
+    images: Tensor, pad: int, generator: torch.Generator, share: Share | None = None
+) -> Tensor:
     """Each image shifted by up to `pad` pixels each way, black coming in: pad, then crop back."""
     if pad == 0:
         return images
     batch, _, height, width = images.shape
-    corners = torch.randint(0, 2 * pad + 1, (2, batch), generator=generator).tolist()
+    share = share or Share(0, batch)
+    corners = torch.randint(0, 2 * pad + 1, (2, share.total), generator=generator)
     padded = F.pad(images, (pad, pad, pad, pad))
     crops = [
         padded[i, :, top : top + height, left : left + width]
-        for i, (top, left) in enumerate(zip(*corners, strict=True))
+        for i, (top, left) in enumerate(share.of(corners, batch).T.tolist())
     ]
     return torch.stack(crops)
 
 
 def random_erase(
-    images: Tensor,
-    probability: float,
-    area: tuple[float, float],
-    fill: str,
-    generator: torch.Generator,
+    images: Tensor, how: TrainTransform, generator: torch.Generator, share: Share | None = None
 ) -> Tensor:
-    """One box per chosen image replaced in place by noise or zeros; `images` are normalised."""
+    """One box per chosen image filled in place; `images` are normalised."""
     batch, channels, height, width = images.shape
-    chosen = torch.rand(batch, generator=generator) < probability
-    boxes = erase_boxes(batch, (height, width), area, generator)
+    share = share or Share(0, batch)
+    chosen = torch.rand(share.total, generator=generator) < how.erase
+    boxes = erase_boxes(share.total, (height, width), how, generator)
+    constant = CONSTANTS.get(how.erase_fill)
     for i in torch.nonzero(chosen).flatten().tolist():
         top, left, rows, columns = boxes[i]
-        patch = images[i, :, top : top + rows, left : left + columns]
-        if fill == "zero":
-            patch.zero_()
+        if constant is None:  # drawn for images of other processes, too
+            fill = torch.randn((channels, rows, columns), generator=generator)
         else:
-            noise = torch.randn((channels, rows, columns), generator=generator)
-            patch.copy_(noise)
+            fill = torch.tensor(constant)[:, None, None]
+        if 0 <= (own := i - share.first) < batch:
+            images[own, :, top : top + rows, left : left + columns] = fill.to(images.device)
     return images
 
 
 def erase_boxes(
-    count: int, size: tuple[int, int], area: tuple[float, float], generator: torch.Generator
+    count: int, size: tuple[int, int], how: TrainTransform, generator: torch.Generator
 ) -> list[list[int]]:
-    """`count` boxes (top, left, rows, columns) inside `size`; an empty one when ten tries fail."""
+    """`count` boxes (top, left, rows, columns) inside `size`; an empty one when all tries fail."""
     height, width = size
-    tries = 10
-    share = torch.empty(count, tries).uniform_(*area, generator=generator)
-    log_aspect = torch.empty(count, tries).uniform_(
-        math.log(0.3), math.log(1 / 0.3), generator=generator
-    )
-    pixels, aspect = share * height * width, log_aspect.exp()
+    part = torch.empty(count, how.erase_tries).uniform_(*how.erase_area, generator=generator)
+    low, high = (0.3, 1 / 0.3) if how.erase_aspect == "linear" else (math.log(0.3), -math.log(0.3))
+    aspect = torch.empty(count, how.erase_tries).uniform_(low, high, generator=generator)
+    aspect = aspect if how.erase_aspect == "linear" else aspect.exp()
+    pixels = part * height * width
     rows, columns = (pixels * aspect).sqrt().round(), (pixels / aspect).sqrt().round()
     fits = (rows < height) & (columns < width)  # (count, tries)
     first = fits.int().argmax(dim=1, keepdim=True)

@@ -5,6 +5,7 @@ from PIL import Image
 
 from reidlab.data.transforms import (
     EvalTransform,
+    Share,
     TrainTransform,
     erase_boxes,
     random_crop,
@@ -15,6 +16,10 @@ from reidlab.data.transforms import (
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+def erasing(probability, area, fill):
+    return TrainTransform(erase=probability, erase_area=area, erase_fill=fill)
 
 
 @pytest.fixture
@@ -78,7 +83,7 @@ def test_crop_keeps_the_picture_where_it_shifted_it():
 
 
 def test_erased_boxes_stay_inside_and_follow_area_and_aspect():
-    boxes = torch.tensor(erase_boxes(4000, (128, 64), (0.02, 1 / 3), generator())).float()
+    boxes = torch.tensor(erase_boxes(4000, (128, 64), TrainTransform(), generator())).float()
     top, left, rows, columns = boxes.T
     assert (top >= 0).all() and (top + rows <= 128).all()
     assert (left >= 0).all() and (left + columns <= 64).all()
@@ -92,13 +97,14 @@ def test_erased_boxes_stay_inside_and_follow_area_and_aspect():
 
 
 def test_impossible_boxes_are_empty():
-    boxes = erase_boxes(5, (4, 4), (1.0, 1.0), generator())  # a box must be smaller than its image
+    full = TrainTransform(erase_area=(1.0, 1.0))
+    boxes = erase_boxes(5, (4, 4), full, generator())  # a box must be smaller than its image
     assert [box[2:] for box in boxes] == [[0, 0]] * 5
 
 
 def test_erasing_touches_one_box_of_each_chosen_image():
     images = torch.full((200, 3, 32, 16), 5.0)
-    out = random_erase(images.clone(), 0.5, (0.1, 0.3), "zero", generator())
+    out = random_erase(images.clone(), erasing(0.5, (0.1, 0.3), "zero"), generator())
     touched = (out == 0).any(dim=1)  # (B, H, W)
     share = touched.any(dim=(1, 2)).float().mean()
     assert 0.4 < share < 0.6
@@ -109,10 +115,40 @@ def test_erasing_touches_one_box_of_each_chosen_image():
 
 def test_noise_is_standard_normal_and_different_in_every_pixel():
     images = torch.full((300, 3, 64, 32), 50.0)
-    out = random_erase(images, 1.0, (0.2, 0.3), "noise", generator())
+    out = random_erase(images, erasing(1.0, (0.2, 0.3), "noise"), generator())
     noise = out[out != 50.0]
     assert abs(noise.mean()) < 0.02 and abs(noise.std() - 1) < 0.02
     assert len(noise.unique()) > 0.9 * len(noise)
+
+
+def test_a_constant_fill_is_written_as_it_is():
+    images = torch.full((40, 3, 32, 16), 5.0)
+    out = random_erase(images, erasing(1.0, (0.2, 0.3), "mean"), generator())
+    for channel, value in enumerate((0.485, 0.456, 0.406)):
+        found = set(out[:, channel].unique().tolist())
+        assert found == {5.0, torch.tensor(value).item()}
+
+
+def test_linear_aspect_prefers_tall_boxes_and_many_tries_always_fit():
+    linear = TrainTransform(erase_aspect="linear", erase_tries=100, erase_area=(0.02, 0.4))
+    boxes = torch.tensor(erase_boxes(4000, (128, 64), linear, generator())).float()
+    aspect = boxes[:, 2] / boxes[:, 3]
+    assert abs(aspect.mean() - (0.3 + 1 / 0.3) / 2) < 0.15  # the mean of a uniform draw
+    assert (boxes[:, 2] > 0).all()
+
+
+@pytest.mark.parametrize("fill", ["noise", "zero"])
+def test_shares_of_a_batch_are_augmented_as_the_batch_is(images, fill):
+    normalize, transform = EvalTransform((32, 16)), TrainTransform(erase=0.8, erase_fill=fill)
+    whole = transform(images, normalize, generator(3))
+    for first, last in ((0, 2), (2, 5), (5, 6)):
+        part = transform(images[first:last], normalize, generator(3), Share(first, 6))
+        assert torch.equal(part, whole[first:last])
+    other = generator(3)
+    transform(images[:2], normalize, other, Share(0, 6))
+    alone = generator(3)
+    transform(images, normalize, alone)
+    assert torch.equal(other.get_state(), alone.get_state())  # the next batch agrees, too
 
 
 def test_training_is_repeatable_and_zero_probabilities_are_evaluation(images):
@@ -136,7 +172,8 @@ def test_the_caller_keeps_its_images(images):
 
 @pytest.mark.parametrize(
     "settings",
-    [{"flip": 1.5}, {"erase": -0.1}, {"erase_area": (0.4, 0.1)}, {"pad": -1}, {"erase_fill": "x"}],
+    [{"flip": 1.5}, {"erase": -0.1}, {"erase_area": (0.4, 0.1)}, {"pad": -1}, {"erase_fill": "x"}]
+    + [{"erase_aspect": "x"}, {"erase_tries": 0}],
 )
 def test_impossible_augmentation_is_refused(settings):
     with pytest.raises(ValueError, match="expected"):
