@@ -1,4 +1,4 @@
-"""`reidlab evaluate RUN`."""
+"""`reidlab evaluate RUN`, `reidlab evaluate --official SOURCE FILE`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
+from torch import nn
 
-from reidlab.checkpoints import atomic_write, load_model, read_card
+from reidlab.checkpoints import atomic_write, load_model, load_official, read_card
 from reidlab.cli.parsing import parse
-from reidlab.cli.train import read_options, remembered
-from reidlab.data.readers import read_dataset
+from reidlab.cli.reading import Reading, read_again
 from reidlab.data.samples import Splits
 from reidlab.embedding import embed
 from reidlab.evaluation import Scores, evaluate
@@ -26,6 +26,8 @@ EXAMPLES = """
   reidlab evaluate run
   reidlab evaluate run --data Market-1501-v15.09.15 --ap trapezoid
   reidlab evaluate run --split validation --picture hits.png
+  reidlab evaluate --official strong-baseline resnet50.pth --data Market-1501-v15.09.15
+  reidlab evaluate --official transreid resnet50.pth --data Market-1501-v15.09.15 --flip yes
 """
 
 
@@ -33,17 +35,32 @@ EXAMPLES = """
 class Evaluate:
     """Score a trained model under the Market-1501 protocol; the scores also go to RUN, as JSON.
 
-    Without --data, the dataset of the training run is read again.
+    Without --data, the dataset of the training run is read again. The weights of another project
+    take the place of RUN with --official; their dataset is named with --data.
     """
 
-    run: tyro.conf.Positional[Path]
+    run: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="[RUN]")]] = None
     """Folder of a training run, or a .safetensors file."""
+    official: Annotated[tuple[str, Path] | None, tyro.conf.arg(metavar="SOURCE FILE")] = None
+    """Instead of RUN: a project (strong-baseline, transreid) and a file with its weights."""
+    image_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
+    """Of --official: pixels that the weights were trained for; by default 256 128."""
+    last_stride: Literal[1, 2] | None = None
+    """Of --official: stride of the last stage; by default 1."""
     data: str | None = None
-    """A dataset's name, or a folder laid out like Market-1501."""
+    """A dataset's name, a folder (laid out like a benchmark, or one per person), or a CSV."""
+    root: Path | None = None
+    """Folder in which named datasets lie; by default $REIDLAB_DATA."""
+    variant: str | None = None
+    """Which variant, where a dataset has several."""
+    test_ids: int = 0
+    """People held out as query and gallery, where --data names none."""
+    out: Path | None = None
+    """Folder for the scores; by default RUN, or runs/official-SOURCE-FILE here."""
     split: Literal["test", "validation"] = "test"
     """Which query and gallery."""
     flip: Literal["recipe", "yes", "no"] = "recipe"
-    """Average the features of image and mirror."""
+    """Average the features of image and mirror; of --official, recipe means no."""
     neck: Literal["before", "after"] | None = None
     """Side of the neck; by default the one the method publishes."""
     ap: Literal["plain", "trapezoid"] = "plain"
@@ -62,8 +79,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, embed, score, print."""
     options = parse(Evaluate, "evaluate", argv, examples=EXAMPLES)
     _check_picture(options.picture)
-    model, _ = load_model(options.run)
-    card = read_card(options.run)
+    model, card = _load(options)
     splits = _read(options, card)
     parts = splits.validation if options.split == "validation" else (splits.query, splits.gallery)
     if not parts[0]:
@@ -71,6 +87,7 @@ def main(argv: Sequence[str]) -> None:
             f"{splits.name} has no {options.split} queries; train with --validation-ids N to hold "
             "people out, or score --split test"
         )
+    folder = make_folder(_folder(options))
     settings: dict[str, Any] = {
         "flip": _flip(options, card),
         "neck": options.neck,
@@ -81,11 +98,13 @@ def main(argv: Sequence[str]) -> None:
     }
     query, gallery = (embed(model, part, **settings) for part in parts)
     scores = evaluate(query, gallery, ap=options.ap)
-    print(scores)
     used = {name: settings[name] for name in ("flip", "neck", "on_error")}
     used |= {"split": options.split, "fingerprint": splits.fingerprint}
-    run = options.run.expanduser()
-    folder = run if run.is_dir() else run.parent
+    if options.official is not None:  # without a run's folder, the scores say whose weights
+        source, file = options.official
+        scores = replace(scores, source=f"{source} on {scores.source}")
+        used |= {**card["origin"]["start"], "file": str(file)}
+    print(scores)
     atomic_write(folder / _scores_name(options, splits), as_json(scores, used))
     if options.picture is not None:
         from reidlab.plots import gallery_strip
@@ -93,6 +112,40 @@ def main(argv: Sequence[str]) -> None:
         figure = gallery_strip(rank(query, gallery, k=min(8, len(gallery))))
         figure.savefig(options.picture, dpi=110, bbox_inches="tight")
         print(f"picture: {options.picture}")
+
+
+def _load(options: Evaluate) -> tuple[nn.Module, dict[str, Any]]:
+    """The network of RUN or of --official, and its card."""
+    flags = {"image_size": options.image_size, "last_stride": options.last_stride}
+    settings = {name: value for name, value in flags.items() if value is not None}
+    if (options.run is None) == (options.official is None):
+        got = "got neither" if options.run is None else f"got both (RUN is {options.run})"
+        raise ValueError(
+            f"which model? name the folder RUN of a training, or --official SOURCE FILE; {got}"
+        )
+    if options.run is not None:
+        if settings:
+            listed = ", ".join("--" + name.replace("_", "-") for name in settings)
+            raise ValueError(f"{listed}: only for --official; {options.run} has a card that says")
+        return load_model(options.run)[0], read_card(options.run)
+    assert options.official is not None
+    source, file = options.official
+    if options.data is None:
+        raise ValueError(f"{file} does not say its dataset; name one with --data")
+    model = load_official(source, file, **settings)
+    return model, {"origin": model.origin}
+
+
+def _folder(options: Evaluate) -> Path:
+    """Where the scores go."""
+    if options.out is not None:
+        return options.out.expanduser()
+    if options.official is not None:
+        source, file = options.official
+        return Path("runs") / f"official-{source}-{file.stem}"
+    assert options.run is not None
+    run = options.run.expanduser()
+    return run if run.is_dir() else run.parent
 
 
 def _check_picture(picture: Path | None) -> None:
@@ -108,19 +161,16 @@ def _check_picture(picture: Path | None) -> None:
 
 def _read(options: Evaluate, card: dict[str, Any]) -> Splits:
     """The dataset named on the command line, else that of the training run, unchanged."""
-    trained = card.get("data", {})
-    data = trained.get("read") if options.data is None else remembered(options.data)
-    if data is None:
-        raise ValueError(f"{options.run} does not say its dataset; name one with --data")
-    held_out = trained.get("validation_ids", 0) if data == trained.get("read") else 0
-    splits = read_dataset(data, **read_options(data, held_out))
-    if options.data is None and splits.fingerprint != trained.get("fingerprint"):
-        raise ValueError(
-            f"{data} has changed since {options.run} was trained on it (fingerprint "
-            f"{splits.fingerprint}, then {trained.get('fingerprint')}); to score on it as it is "
-            f"now, name it: --data {data}"
+    trained = Reading.of_card(card)
+    if options.data is not None:
+        named = Reading.of(
+            options.data, options.root, variant=options.variant, test_ids=options.test_ids
         )
-    return splits
+        return named.like(trained).splits()
+    if options.root or options.variant or options.test_ids:
+        raise ValueError("--root, --variant and --test-ids belong to --data; name a dataset")
+    assert options.run is not None
+    return read_again(trained, card.get("data", {}).get("fingerprint"), options.run, "score on")
 
 
 def _scores_name(options: Evaluate, splits: Splits) -> str:

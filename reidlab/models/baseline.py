@@ -6,15 +6,14 @@ Re-Identification" (arXiv:1903.07071).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from reidlab.data.transforms import EvalTransform
 from reidlab.models.layers import BNNeck, Branches, check_neck, seeded
+from reidlab.models.pretrained import load_imagenet
 from reidlab.models.resnet import ResNet, resnet10, resnet50
 
 
@@ -100,6 +99,7 @@ def baseline_small(
 def baseline_resnet50(
     num_ids: int,
     *,
+    width: int = 64,
     image_size: tuple[int, int] = (256, 128),
     last_stride: int = 1,
     stem_relu: bool = False,
@@ -111,23 +111,25 @@ def baseline_resnet50(
 
     Args:
         num_ids: C, number of training identities.
+        width: channels of the first stage; the feature has 32 times as many.
         image_size: (H, W) in pixels.
         last_stride: 1 keeps a 16x8 map of a 256x128 image.
         stem_relu: see `ResNet`; the published baseline has none.
         pool: "3x3" as published, "2x2" as TransReID's copy has it.
-        pretrained: True for torchvision's ImageNet weights by name (downloaded when absent), or
-            the path of such a file.
+        pretrained: ImageNet weights to start from: a name such as "timm:resnet50.a1_in1k", the
+            path of a file, or True for torchvision's; see `load_imagenet`.
         seed: of the initial weights.
 
     Raises:
         ValueError: the weights cannot be had, or do not fit.
     """
     with seeded(seed):
-        trunk = resnet50(last_stride=last_stride, stem_relu=stem_relu, pool=pool)
+        trunk = resnet50(width=width, last_stride=last_stride, stem_relu=stem_relu, pool=pool)
         model = Baseline(trunk, num_ids, preprocess=EvalTransform(size=image_size))
     if pretrained:
-        load_imagenet(trunk, None if pretrained is True else Path(pretrained))
+        load_imagenet(trunk, pretrained)
     arguments = {
+        "width": width,
         "image_size": list(image_size),
         "last_stride": last_stride,
         "stem_relu": stem_relu,
@@ -144,39 +146,3 @@ def _signed(
     arguments = {"num_ids": num_ids, **arguments}
     model.origin = {"model": name, "arguments": arguments, "start": start}
     return model
-
-
-def load_imagenet(trunk: ResNet, file: Path | None = None) -> None:
-    """Fill `trunk` with ImageNet weights under torchvision's names, from the network or a file.
-
-    Raises:
-        ValueError: the file is missing or damaged, the download failed, or keys do not fit.
-    """
-    try:
-        if file is None:
-            from torchvision.models import ResNet50_Weights
-
-            state = ResNet50_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-        else:
-            state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a network or a damaged file may answer
-        where = file or "torchvision's ResNet-50"
-        raise ValueError(
-            f"cannot read ImageNet weights from {where} ({error}); pass the path of a "
-            "torchvision ResNet-50 file (--pretrained FILE), or start from random weights "
-            "(pretrained=False, --pretrained none)"
-        ) from error
-    if not isinstance(state, Mapping):
-        raise ValueError(f"{file} holds {type(state).__name__}, expected a state dict of ResNet-50")
-    wanted = trunk.state_dict()
-    given = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    missing, unknown = sorted(wanted.keys() - given), sorted(given.keys() - wanted)
-    counters = [key for key in missing if key.endswith("num_batches_tracked")]
-    misshapen = [k for k in wanted.keys() & given if wanted[k].shape != given[k].shape]
-    if unknown or misshapen or len(counters) < len(missing):
-        raise ValueError(
-            f"these are not the weights of this ResNet: missing {missing[:5]}, unknown "
-            f"{unknown[:5]}, of another shape {sorted(misshapen)[:5]}; expected torchvision's "
-            "ResNet-50 (the layer 'fc' is ignored)"
-        )
-    trunk.load_state_dict(wanted | given)

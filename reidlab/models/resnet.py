@@ -131,6 +131,15 @@ def resnet10(*, width: int = 32, last_stride: int = 1) -> ResNet:
     return ResNet(BasicBlock, (1, 1, 1, 1), width=width, last_stride=last_stride)
 
 
-def resnet50(*, last_stride: int = 1, stem_relu: bool = True, pool: str = "3x3") -> ResNet:
-    """Sixteen bottlenecks, 23.5 million weights."""
-    return ResNet(Bottleneck, (3, 4, 6, 3), last_stride=last_stride, stem_relu=stem_relu, pool=pool)
+def resnet50(
+    *, width: int = 64, last_stride: int = 1, stem_relu: bool = True, pool: str = "3x3"
+) -> ResNet:
+    """Sixteen bottlenecks, 23.5 million weights at full width."""
+    return ResNet(
+        Bottleneck,
+        (3, 4, 6, 3),
+        width=width,
+        last_stride=last_stride,
+        stem_relu=stem_relu,
+        pool=pool,
+    )
