@@ -7,12 +7,14 @@ Each loss is a plain function: tensors in, one scalar out, no state, no printing
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from reidlab.data.samples import Batch
+from reidlab.models.layers import Branches, seeded
 
 
 def pairwise_distance(x: Tensor, y: Tensor) -> Tensor:
@@ -96,6 +98,62 @@ def branch_mean(loss: Callable[[Tensor], Tensor], branches: Sequence[Tensor]) ->
     return 0.5 * first + 0.5 * torch.stack(others).mean() if others else first
 
 
+def center_loss(embeddings: Tensor, pids: Tensor, centers: Tensor) -> Tensor:
+    r"""Mean squared distance of each embedding to the center of its identity.
+
+    .. math:: L = \frac{1}{B} \sum_b \lVert x_b - c_{y_b} \rVert^2
+
+    Args:
+        embeddings: (B, D), before any batch-norm neck.
+        pids: (B,) int64 in 0..C-1.
+        centers: (C, D), learned.
+
+    Raises:
+        ValueError: shapes disagree.
+
+    Source: Wen et al. 2016, "A Discriminative Feature Learning Approach for Deep Face
+    Recognition" (ECCV), eq. 2 without its one half, as in the strong baseline (arXiv:1903.07071).
+    """
+    if embeddings.ndim != 2 or pids.shape != embeddings.shape[:1]:
+        got = f"{tuple(embeddings.shape)} and {tuple(pids.shape)}"
+        raise ValueError(f"expected embeddings (B, D) and pids (B,), got {got}")
+    if centers.ndim != 2 or centers.shape[1] != embeddings.shape[1]:
+        raise ValueError(f"expected centers (C, {embeddings.shape[1]}), got {tuple(centers.shape)}")
+    difference = embeddings.float() - centers.float()[pids]  # (B, D)
+    return difference.square().sum(dim=1).clamp(1e-12, 1e12).mean()
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """`tensor` (b, ...) of all training processes in a row, (B, ...); alone, as it is.
+
+    Gradients flow back to the process that each row came from. With it, mining sees the whole
+    batch, however many processes share it.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return tensor
+    rows: Tensor = _Gather.apply(tensor)  # pyright: ignore[reportAssignmentType]
+    return rows
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all processes; backward, each row's gradients from all processes are summed."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        """(b, ...) -> (B, ...)."""
+        ctx.own = len(tensor)
+        parts = [torch.empty_like(tensor) for _ in range(distributed.get_world_size())]
+        distributed.all_gather(parts, tensor.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """(B, ...) -> (b, ...)."""
+        total = gradient.clone()
+        distributed.all_reduce(total)
+        return total[distributed.get_rank() * ctx.own :][: ctx.own]
+
+
 def reid_loss(
     model: nn.Module, batch: Batch, *, margin: float | None = 0.3, smoothing: float = 0.1
 ) -> dict[str, Tensor]:
@@ -110,10 +168,78 @@ def reid_loss(
     Source: Luo et al. 2019, "Bag of Tricks and a Strong Baseline for Deep Person
     Re-Identification" (arXiv:1903.07071).
     """
-    branches = model(batch.images, batch.camids, batch.viewids)
+    return _reid_terms(model(batch.images, batch.camids, batch.viewids), batch, margin, smoothing)
+
+
+def _reid_terms(
+    branches: Branches, batch: Batch, margin: float | None, smoothing: float
+) -> dict[str, Tensor]:
+    pids = gathered(batch.pids)
     return {
         "id": branch_mean(lambda x: id_loss(x, batch.pids, smoothing), branches.logits),
         "triplet": branch_mean(
-            lambda x: batch_hard_triplet(x, batch.pids, margin), branches.features
+            lambda x: batch_hard_triplet(gathered(x), pids, margin), branches.features
         ),
     }
+
+
+class ReidCenterLoss(nn.Module):
+    """`reid_loss` plus a weighted center loss on the global feature: `{"id", "triplet", "center"}`.
+
+    The centers are parameters of the loss. `fit` trains them with plain SGD (`TrainConfig.loss_lr`)
+    and keeps them in its checkpoint; they learn from the center loss without its weight.
+
+    Args:
+        num_ids: C, number of training identities.
+        dim: D, width of the global feature.
+        margin: of the triplet loss; `None` for softplus.
+        smoothing: of the identity loss.
+        center_weight: of the center loss, for the network.
+        seed: of the initial centers, standard normal.
+
+    Raises:
+        ValueError: `center_weight` is not above 0.
+
+    Source: Luo et al. 2019 (arXiv:1903.07071), section on center loss.
+    """
+
+    def __init__(
+        self,
+        num_ids: int,
+        dim: int,
+        *,
+        margin: float | None = 0.3,
+        smoothing: float = 0.1,
+        center_weight: float = 5e-4,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if not center_weight > 0:
+            raise ValueError(f"center_weight must be above 0, got {center_weight}; use reid_loss")
+        self.margin, self.smoothing, self.center_weight = margin, smoothing, center_weight
+        with seeded(seed):
+            self.centers = nn.Parameter(torch.randn(num_ids, dim))
+
+    @classmethod
+    def for_model(cls, model: nn.Module, **settings: float | None) -> ReidCenterLoss:
+        """For a network with one global neck, whose classifier tells C and D."""
+        weight: Tensor = model.get_submodule("neck").classifier.weight  # pyright: ignore
+        return cls(*weight.shape, **settings)  # pyright: ignore[reportArgumentType]
+
+    def extra_repr(self) -> str:
+        """The settings: they belong to the identity of a run."""
+        names = ("margin", "smoothing", "center_weight")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)
+
+    def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Named terms for one batch."""
+        branches = model(batch.images, batch.camids, batch.viewids)
+        centers = scale_gradient(self.centers, 1 / self.center_weight)
+        pull = center_loss(branches.features[0], batch.pids, centers)
+        terms = _reid_terms(branches, batch, self.margin, self.smoothing)
+        return terms | {"center": self.center_weight * pull}
+
+
+def scale_gradient(x: Tensor, factor: float) -> Tensor:
+    """`x` itself, whose gradient is multiplied by `factor`."""
+    return x.detach() + factor * (x - x.detach())

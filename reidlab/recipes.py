@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reidlab.data.samples import Batch
 from reidlab.data.transforms import TrainTransform
-from reidlab.losses import reid_loss
+from reidlab.losses import ReidCenterLoss, reid_loss
 from reidlab.models.catalog import build
 from reidlab.training import TrainConfig
 
@@ -28,7 +28,8 @@ class Recipe:
         profile: "desk" (two CPU cores, minutes) or "paper" (the published setting).
         model: name of the network's constructor.
         arguments: of that constructor, without `num_ids`.
-        loss: (model, batch, **loss_arguments) -> named terms.
+        loss: (model, batch, **loss_arguments) -> named terms; or a class with parameters of its
+            own, whose `for_model(model, **loss_arguments)` makes such a function.
         loss_arguments: settings of the loss.
         train: sampler, transforms, optimiser and schedule.
         flip: average the features of image and mirror when evaluating.
@@ -38,7 +39,7 @@ class Recipe:
     method: str
     profile: str
     model: str
-    loss: Callable[..., dict[str, Tensor]]
+    loss: Callable[..., Any]
     train: TrainConfig
     source: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
@@ -53,9 +54,25 @@ class Recipe:
         """The network for `num_ids` people; `changes` replace arguments of its constructor."""
         return build(self.model, num_ids=num_ids, **{**self.arguments, **changes})
 
-    def bound_loss(self) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
-        """The loss with its settings, as `fit` takes it."""
-        return functools.partial(self.loss, **self.loss_arguments)
+    def bound_loss(
+        self, model: nn.Module | None = None
+    ) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
+        """The loss with its settings, as `fit` takes it.
+
+        Args:
+            model: needed by losses that learn something themselves, one row per identity.
+
+        Raises:
+            ValueError: the loss needs a model and there is none.
+        """
+        if not isinstance(self.loss, type):
+            return functools.partial(self.loss, **self.loss_arguments)
+        if model is None:
+            raise ValueError(
+                f"{self.loss.__name__} has parameters that fit a network; pass it: "
+                "recipe.bound_loss(model)"
+            )
+        return self.loss.for_model(model, **self.loss_arguments)  # pyright: ignore
 
 
 _BASELINE_DESK = Recipe(
@@ -74,8 +91,8 @@ _BASELINE_PAPER = Recipe(
     profile="paper",
     model="baseline_resnet50",
     arguments={"image_size": (256, 128), "pretrained": True},
-    loss=reid_loss,
-    loss_arguments={"margin": 0.3, "smoothing": 0.1},
+    loss=ReidCenterLoss,
+    loss_arguments={"margin": 0.3, "smoothing": 0.1, "center_weight": 5e-4},
     train=TrainConfig(
         epochs=120,
         ids_per_batch=16,
@@ -89,14 +106,20 @@ _BASELINE_PAPER = Recipe(
         gamma=0.1,
         warmup_epochs=10,
         warmup_factor=0.01,
+        loss_lr=0.5,  # of the class centers
         transform=TrainTransform(
-            flip=0.5, pad=10, erase=0.5, erase_area=(0.02, 0.4), erase_fill="zero"
+            flip=0.5,
+            pad=10,
+            erase=0.5,
+            erase_area=(0.02, 0.4),
+            erase_fill="mean",
+            erase_aspect="linear",
+            erase_tries=100,
         ),
     ),
     source=(
-        "Luo et al. 2019 (arXiv:1903.07071) and its released configuration. Differs in: no center "
-        "loss; erased boxes have log-uniform aspect and ten tries (there linear, a hundred); "
-        "bfloat16 autocast on CUDA"
+        "Luo et al. 2019 (arXiv:1903.07071) and its released configuration with center loss. "
+        "Published: Market-1501 rank-1 94.5, mAP 85.9. Differs in: bfloat16 autocast on CUDA"
     ),
 )
 

@@ -58,6 +58,12 @@ def market_folder(tmp_path: Path) -> Path:
     return write_market(tmp_path / "market")
 
 
+@pytest.fixture(scope="session")
+def market_writer():
+    """The function that writes such a dataset, for fixtures that share one."""
+    return write_market
+
+
 def write_market(folder: Path, people: int = 4, cameras: int = 3, images: int = 2) -> Path:
     rng = np.random.default_rng(0)
     for split, first in (("bounding_box_train", 1), ("bounding_box_test", 100), ("query", 100)):

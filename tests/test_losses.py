@@ -9,13 +9,18 @@ from torch.nn import functional as F
 
 from reidlab.data.samples import Batch
 from reidlab.losses import (
+    ReidCenterLoss,
     batch_hard_triplet,
     branch_mean,
+    center_loss,
+    gathered,
     hardest_pairs,
     id_loss,
     pairwise_distance,
     reid_loss,
+    scale_gradient,
 )
+from reidlab.models.baseline import baseline_small
 from reidlab.models.layers import Branches
 
 
@@ -180,3 +185,68 @@ def test_wrong_shapes_and_lonely_people_are_refused():
         id_loss(torch.randn(3, 2), torch.arange(2))
     with pytest.raises(ValueError, match="smoothing"):
         id_loss(torch.randn(3, 2), torch.arange(3) % 2, smoothing=1.0)
+
+
+def test_center_loss_matches_the_reference(golden):
+    data = golden.arrays("transreid/golden_losses")
+    feature, pids, centers = (torch.from_numpy(data[k]) for k in ("feat", "pids", "centers"))
+    found = center_loss(feature, pids, centers)
+    torch.testing.assert_close(found, torch.tensor(data["center_loss"]), atol=1e-5, rtol=1e-5)
+
+
+def test_center_loss_is_the_mean_of_squared_distances():
+    generator = torch.Generator().manual_seed(0)
+    x, centers = torch.randn(5, 3, generator=generator), torch.randn(4, 3, generator=generator)
+    pids = torch.tensor([0, 3, 3, 1, 0])
+    expected = sum(((x[i] - centers[pids[i]]) ** 2).sum() for i in range(5)) / 5
+    torch.testing.assert_close(center_loss(x, pids, centers), expected)
+    with pytest.raises(ValueError, match=r"expected centers \(C, 3\), got \(4, 2\)"):
+        center_loss(x, pids, centers[:, :2])
+    with pytest.raises(ValueError, match=r"embeddings \(B, D\) and pids"):
+        center_loss(x, pids[:2], centers)
+
+
+def small_batch(count=4):
+    generator = torch.Generator().manual_seed(1)
+    pids = torch.tensor([0, 0, 1, 1])
+    return Batch(torch.randn(count, 3, 32, 16, generator=generator), pids, pids, pids)
+
+
+def test_centers_learn_without_the_weight_and_the_network_with_it():
+    model = baseline_small(3, width=8, image_size=(32, 16)).eval()
+    batch = small_batch()
+    loss = ReidCenterLoss.for_model(model, center_weight=1e-3)
+    assert loss.centers.shape == (3, model.trunk.dim)
+    terms = loss(model, batch)
+    assert list(terms) == ["id", "triplet", "center"]
+    plain = reid_loss(model, batch)
+    assert torch.equal(terms["id"], plain["id"]) and torch.equal(terms["triplet"], plain["triplet"])
+    feature = model(batch.images).features[0]
+    centers = loss.centers.detach().clone().requires_grad_()
+    pull = center_loss(feature, batch.pids, centers)
+    torch.testing.assert_close(terms["center"], 1e-3 * pull)
+    weight = model.trunk.conv1.weight
+    wanted = torch.autograd.grad(pull, [centers, weight], retain_graph=True)
+    found = torch.autograd.grad(terms["center"], [loss.centers, weight])
+    torch.testing.assert_close(found[0], wanted[0])
+    torch.testing.assert_close(found[1], 1e-3 * wanted[1])
+
+
+def test_initial_centers_follow_their_seed_and_a_weight_is_needed():
+    assert torch.equal(ReidCenterLoss(3, 4, seed=1).centers, ReidCenterLoss(3, 4, seed=1).centers)
+    assert not torch.equal(ReidCenterLoss(3, 4).centers, ReidCenterLoss(3, 4, seed=1).centers)
+    with pytest.raises(ValueError, match="center_weight must be above 0"):
+        ReidCenterLoss(3, 4, center_weight=0)
+
+
+def test_a_scaled_gradient_leaves_the_value():
+    x = torch.tensor([1.5, -2.0], requires_grad=True)
+    y = scale_gradient(x, 7.0)
+    assert torch.equal(y, x)
+    y.sum().backward()
+    assert x.grad.tolist() == [7.0, 7.0]
+
+
+def test_alone_gathering_changes_nothing():
+    x = torch.randn(3, 2)
+    assert gathered(x) is x

@@ -5,7 +5,7 @@ import torch
 
 from reidlab.data.samples import Batch
 from reidlab.recipes import RECIPES, recipe
-from reidlab.training.schedules import learning_rate, make_optimizer
+from reidlab.training.objective import Objective, Optimizers
 
 
 @pytest.mark.parametrize("key", RECIPES)
@@ -20,14 +20,14 @@ def test_every_recipe_builds_its_network_and_takes_a_step(key):
         chosen.train.transform(images, model.preprocess, torch.Generator().manual_seed(0)),
         pids, pids, pids,
     )  # fmt: skip
-    optimizer = make_optimizer(model, chosen.train)
-    before = [p.detach().clone() for p in model.parameters() if p.requires_grad]
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(chosen.train, 0, 1.0, group["base"])
-    torch.stack(list(chosen.bound_loss()(model, batch).values())).sum().backward()
-    optimizer.step()
-    after = [p for p in model.parameters() if p.requires_grad]
-    assert all(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    objective = Objective(model, chosen.bound_loss(model))
+    optimizers = Optimizers(objective, chosen.train)
+    learned = [p for p in objective.parameters() if p.requires_grad]
+    before = [p.detach().clone() for p in learned]
+    optimizers.schedule(0, 1.0)
+    torch.stack(list(objective(batch).values())).sum().backward()
+    optimizers.step()
+    assert all(not torch.equal(a, b) for a, b in zip(before, learned, strict=True))
 
 
 def test_the_paper_recipe_holds_the_published_numbers():
@@ -37,7 +37,20 @@ def test_the_paper_recipe_holds_the_published_numbers():
     assert (train.optimizer, train.lr, train.weight_decay) == ("adam", 3.5e-4, 5e-4)
     assert (train.milestones, train.warmup_epochs, train.gamma) == ((40, 70), 10, 0.1)
     assert chosen.arguments["image_size"] == (256, 128)
-    assert dict(chosen.loss_arguments) == {"margin": 0.3, "smoothing": 0.1}
+    settings = {"margin": 0.3, "smoothing": 0.1, "center_weight": 5e-4}
+    assert dict(chosen.loss_arguments) == settings
+    assert train.loss_lr == 0.5
+    augment = train.transform
+    assert (augment.erase_fill, augment.erase_aspect, augment.erase_tries) == (
+        "mean",
+        "linear",
+        100,
+    )
+
+
+def test_a_loss_that_learns_asks_for_its_network():
+    with pytest.raises(ValueError, match="ReidCenterLoss has parameters that fit a network"):
+        recipe("baseline", "paper").bound_loss()
 
 
 def test_unknown_methods_and_profiles_list_the_known_ones():

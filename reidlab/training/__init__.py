@@ -3,14 +3,18 @@
 from reidlab.training.config import TrainConfig
 from reidlab.training.history import History
 from reidlab.training.loop import OnEpoch, fit
+from reidlab.training.processes import ProcessLost, Team, together
 from reidlab.training.schedules import learning_rate, warmup_cosine, warmup_multistep
 
 __all__ = [
     "History",
     "OnEpoch",
+    "ProcessLost",
+    "Team",
     "TrainConfig",
     "fit",
     "learning_rate",
+    "together",
     "warmup_cosine",
     "warmup_multistep",
 ]

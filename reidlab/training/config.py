@@ -53,6 +53,10 @@ class TrainConfig:
     """Epochs (counted from 0) at which multistep multiplies by gamma."""
     gamma: float = 0.1
     """See milestones."""
+    loss_lr: float = 0.5
+    """Learning rate of what the loss itself learns, such as class centers; plain SGD."""
+    freeze_norm: bool = False
+    """Batch norm uses its running statistics while training, and does not change them."""
     clip_norm: float | None = None
     """Largest gradient norm."""
     amp: bool | None = None
@@ -65,11 +69,14 @@ class TrainConfig:
     """Refuse bad images, or leave them out with a warning; decided before the first epoch."""
     out: Path | None = None
     """Folder for checkpoint and log; a run that was interrupted there is continued."""
+    tensorboard: bool | None = None
+    """Log for TensorBoard below `out`; None: when TensorBoard is installed."""
     restart: bool = False
     """Start again even if `out` holds a checkpoint."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "milestones", tuple(self.milestones))
+        object.__setattr__(self, "out", None if self.out is None else Path(self.out))
         for name, hint in get_type_hints(TrainConfig).items():
             value = getattr(self, name)
             if get_origin(hint) is Literal and value not in get_args(hint):
@@ -77,7 +84,7 @@ class TrainConfig:
                 raise ValueError(f"{name} must be one of {choices}, got {value!r}")
             if hint is int and (isinstance(value, bool) or not isinstance(value, int)):
                 raise ValueError(f"{name} must be an integer, got {value!r}")
-        positive = ("epochs", "ids_per_batch", "images_per_id", "lr")
+        positive = ("epochs", "ids_per_batch", "images_per_id", "lr", "loss_lr")
         not_negative = (
             "weight_decay",
             "warmup_epochs",
@@ -109,5 +116,5 @@ class TrainConfig:
 
     def identity(self) -> dict[str, Any]:
         """Every setting that changes the result, as plain JSON values."""
-        neutral = ("device", "in_memory", "out", "restart")
+        neutral = ("device", "in_memory", "out", "restart", "tensorboard")
         return {key: value for key, value in asdict(self).items() if key not in neutral}

@@ -11,9 +11,10 @@ from torch import Tensor
 from reidlab.data.images import ImageDataset, check_images
 from reidlab.data.packs import is_packed
 from reidlab.data.samplers import PKSampler, ShuffleSampler, epoch_seed
-from reidlab.data.samples import DISTRACTOR, Batch, Sample, cameras_of, training_ids
-from reidlab.data.transforms import EvalTransform
+from reidlab.data.samples import DISTRACTOR, Batch, Sample, cameras_of, training_ids, views_of
+from reidlab.data.transforms import EvalTransform, Share
 from reidlab.training.config import TrainConfig
+from reidlab.training.processes import Team
 
 MEMORY_LIMIT = 2 * 1024**3  # bytes of uint8 images that are kept without asking
 
@@ -25,6 +26,7 @@ class TrainingData:
         samples: training images; no distractors, no junk.
         preprocess: size and normalisation of the network.
         config: sampler, augmentation, where images are kept, what happens to bad ones.
+        team: processes that share every batch.
         progress: show bars while reading.
 
     Raises:
@@ -36,16 +38,19 @@ class TrainingData:
         samples: Sequence[Sample],
         preprocess: EvalTransform,
         config: TrainConfig,
+        team: Team | None = None,
         *,
         progress: bool = False,
     ) -> None:
+        self.team = team or Team()
+        progress = progress and self.team.leads
         if outsiders := sum(sample.pid <= DISTRACTOR for sample in samples):
             raise ValueError(
                 f"{outsiders} training samples are distractors (0) or junk (-1): nobody to learn; "
                 "pass splits.train, or filter by pid > 0"
             )
         self.ids = training_ids(samples)  # of all samples: a bad image never renumbers people
-        self.cameras = cameras_of(samples)
+        self.cameras, self.views = cameras_of(samples), views_of(samples)
         self.preprocess, self.config = preprocess, config
         self.positions = torch.arange(len(samples))  # in `samples`, bad images left out below
         if not is_packed(samples, preprocess.size):
@@ -75,7 +80,7 @@ class TrainingData:
         self.pids = torch.tensor([class_of[sample.pid] for sample in samples])
         self.camids = torch.tensor([camera_of[sample.camid] for sample in samples])
         views = [sample.viewid for sample in samples if sample.viewid is not None]
-        view_of = {view: i for i, view in enumerate(sorted(set(views)))}
+        view_of = {view: i for i, view in enumerate(self.views)}
         complete = len(views) == len(samples)
         self.viewids = torch.tensor([view_of[view] for view in views]) if complete else None
         tables = [sample.attributes for sample in samples if sample.attributes is not None]
@@ -85,13 +90,17 @@ class TrainingData:
 
     def _sampler(self) -> PKSampler | ShuffleSampler:
         config = self.config
+        own: dict[str, int] = {
+            "seed": config.seed,
+            "rank": self.team.rank,
+            "processes": self.team.size,
+        }
         if config.sampler == "pk":
-            pids = self.pids.tolist()
-            return PKSampler(pids, config.ids_per_batch, config.images_per_id, seed=config.seed)
-        return ShuffleSampler(len(self.dataset), config.batch_size, seed=config.seed)
+            return PKSampler(self.pids.tolist(), config.ids_per_batch, config.images_per_id, **own)
+        return ShuffleSampler(len(self.dataset), config.batch_size, **own)
 
     def epoch(self, epoch: int) -> list[list[int]]:
-        """Positions per batch of epoch `epoch`, counted from 0.
+        """Positions per batch of epoch `epoch`, counted from 0; this process's share of them.
 
         Raises:
             ValueError: there is not a single batch.
@@ -105,11 +114,15 @@ class TrainingData:
     def batches(
         self, indices: list[list[int]], epoch: int, device: torch.device
     ) -> Iterator[Batch]:
-        """Augmented batches on `device`; augmentation depends on (seed, epoch) only."""
+        """Augmented batches on `device`; augmentation depends on (seed, epoch) only.
+
+        An image is augmented in the same way however many processes share its batch.
+        """
         generator = torch.Generator().manual_seed(epoch_seed(self.config.seed, epoch))
         for index, images in self.dataset.batches(indices):
+            share = Share(self.team.rank * len(index), self.team.size * len(index))
             images = images.to(device, non_blocking=True)
-            images = self.config.transform(images, self.preprocess, generator)
+            images = self.config.transform(images, self.preprocess, generator, share)
             yield self._batch(index, images)
 
     def _batch(self, index: Tensor, images: Tensor) -> Batch:

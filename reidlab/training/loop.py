@@ -15,15 +15,15 @@ from tqdm.auto import tqdm
 
 from reidlab.checkpoints import RunState
 from reidlab.data.samplers import epoch_seed
-from reidlab.data.samples import Batch, Sample
+from reidlab.data.samples import Sample
 from reidlab.models.layers import preprocess_of
-from reidlab.paths import pick_device
+from reidlab.training.board import Board
 from reidlab.training.config import TrainConfig
 from reidlab.training.feed import TrainingData
 from reidlab.training.history import History
-from reidlab.training.schedules import learning_rate, make_optimizer
+from reidlab.training.objective import Loss, Objective, Optimizers
+from reidlab.training.processes import together
 
-Loss = Callable[[nn.Module, Batch], dict[str, Tensor]]
 OnEpoch = Callable[[int, nn.Module, dict[str, float]], "dict[str, float] | None"]
 
 
@@ -41,10 +41,14 @@ def fit(
     With `config.out`, a checkpoint and `log.csv` are written there after every epoch, atomically;
     called again, an interrupted run continues and ends with the same weights, bit for bit on a CPU.
 
+    Started by torchrun, the processes share every batch, which stays P x K in all, and average
+    their gradients. With batch norm frozen (or absent) the losses are those of one process;
+    otherwise each keeps its own batch statistics. The first process writes and calls `on_epoch`.
+
     Args:
         model: has `preprocess` (its eval transform) and whatever `loss` asks of it.
         samples: training images, labels as on disk.
-        loss: (model, batch) -> named terms, which are summed.
+        loss: (model, batch) -> named terms, which are summed; a module may have parameters.
         config: sampler, augmentation, optimiser, schedule, seed, folder.
         on_epoch: called as (epoch from 1, model, row) after each epoch; what it returns is added
             to the row. It may put the model into eval mode.
@@ -54,63 +58,74 @@ def fit(
         ValueError: bad samples or images, a network with fewer classes than people, a folder that
             cannot be written or holds another run.
         FloatingPointError: the loss stopped being a finite number.
+        ProcessLost: another process of this training stopped.
     """
-    device = pick_device(config.device)
-    data = TrainingData(samples, preprocess_of(model), config, progress=progress)
-    check_classes(model, len(data.ids))
-    model.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-    optimizer = make_optimizer(model, config)
-    run = RunState.open(config.out, identity(model, data, loss, config), config.restart)
-    history = History(run.restore(model, optimizer))
-    devices = [device] if device.type == "cuda" else []
-    with (
-        torch.random.fork_rng(devices),
-        fast_products(),
-        tqdm(disable=not progress, unit="img") as bar,
-    ):
-        for epoch in range(len(history), config.epochs):
-            bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
-            row = train_epoch(model, data, loss, optimizer, config, epoch, bar)
-            found = (on_epoch(epoch + 1, model, row) if on_epoch else None) or {}
-            row |= {name: float(value) for name, value in found.items()}  # numpy's, too
-            history.rows.append(row)
-            run.save(model, optimizer, history.rows, history.to_csv())
+    with together() as team:
+        device = team.device(config.device)
+        data = TrainingData(samples, preprocess_of(model), config, team, progress=progress)
+        check_classes(model, len(data.ids))
+        objective = Objective(model, loss)
+        objective.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        optimizers = Optimizers(objective, config)
+        same = identity(model, data, loss, config)
+        with team.leader_first():
+            options = {"processes": team.size, "writes": team.leads}
+            run = RunState.open(config.out, same, config.restart, **options)
+        history = History(run.restore(objective.parts(), optimizers))
+        board = Board.open(config.out if team.leads else None, config.tensorboard, len(history) + 1)
+        step = team.wrap(objective, device)
+        devices = [device] if device.type == "cuda" else []
+        bar = tqdm(disable=not (progress and team.leads), unit="img")
+        with torch.random.fork_rng(devices), fast_products(), bar:
+            for epoch in range(len(history), config.epochs):
+                bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
+                row = train_epoch(objective, step, data, optimizers, config, epoch, bar)
+                found = (on_epoch(epoch + 1, model, row) if on_epoch and team.leads else None) or {}
+                row |= team.tell({name: float(value) for name, value in found.items()})
+                history.rows.append(row)
+                run.save(objective.parts(), optimizers, history.rows, history.to_csv())
+                board.add(row)
+        board.close()
     model.eval()
     return history
 
 
 def train_epoch(
-    model: nn.Module,
+    objective: Objective,
+    step: nn.Module,
     data: TrainingData,
-    loss: Loss,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Optimizers,
     config: TrainConfig,
     epoch: int,
     bar: tqdm,
 ) -> dict[str, float]:
-    """One pass over the sampler: forward, backward, clip, step. The row of the log."""
-    start, device = time.perf_counter(), next(model.parameters()).device
+    """One pass over the sampler: forward, backward, clip, step. The row of the log.
+
+    `step` is the objective, or what synchronises it with other processes.
+    """
+    start, model = time.perf_counter(), objective.model
+    device, team = next(model.parameters()).device, data.team
     amp = wants_bfloat16(device) if config.amp is None else config.amp
-    torch.manual_seed(epoch_seed(config.seed, epoch))  # for dropout and its kind
+    torch.manual_seed(epoch_seed(config.seed, epoch) + team.rank)  # for dropout and its kind
     indices = data.epoch(epoch)
-    bar.reset(total=sum(map(len, indices)))
+    images = team.size * sum(map(len, indices))
+    bar.reset(total=images)
     sums: dict[str, Tensor] = {}
-    model.train()
-    for step, batch in enumerate(data.batches(indices, epoch, device), start=1):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(config, epoch, step / len(indices), group["base"])
+    objective.prepare(config.freeze_norm)
+    for number, batch in enumerate(data.batches(indices, epoch, device), start=1):
+        optimizers.schedule(epoch, number / len(indices))
         with torch.autocast(device.type, torch.bfloat16, enabled=amp):
-            terms = loss(model, batch)
+            terms = step(batch)
         total = torch.stack(list(terms.values())).sum()
-        optimizer.zero_grad(set_to_none=True)
+        optimizers.zero_grad()
         total.backward()
         if config.clip_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-        optimizer.step()
+        optimizers.step()
         for name, term in {"loss": total, **terms}.items():
             sums[name] = sums.get(name, torch.zeros_like(term)) + term.detach()
-        bar.update(len(batch))
-    means = {name: float(term) / len(indices) for name, term in sums.items()}
+        bar.update(len(batch) * team.size)
+    means = {name: float(team.mean(term)) / len(indices) for name, term in sums.items()}
     if not math.isfinite(means["loss"]):
         raise FloatingPointError(
             f"the loss is no longer finite in epoch {epoch + 1} ({means}); lower lr, lengthen the "
@@ -118,9 +133,8 @@ def train_epoch(
         )
     bar.set_postfix({name: f"{mean:.3f}" for name, mean in means.items()})
     seconds = time.perf_counter() - start
-    rate = bar.total / seconds
-    row = {"epoch": epoch + 1, "lr": optimizer.param_groups[0]["lr"], **means}
-    return row | {"seconds": seconds, "images_per_second": rate}
+    row = {"epoch": epoch + 1, "lr": optimizers.rate, **means}
+    return row | {"seconds": seconds, "images_per_second": images / seconds}
 
 
 def check_classes(model: nn.Module, people: int) -> None:
@@ -147,6 +161,8 @@ def identity(
 
 def describe_loss(loss: Loss) -> dict[str, Any]:
     """Name and settings of a loss; a function without a name of its own is known by its code."""
+    if isinstance(loss, nn.Module):
+        return {"loss": type(loss).__qualname__, "loss settings": repr(loss)}
     inner = getattr(loss, "func", loss)  # functools.partial: the function and its settings
     name = getattr(inner, "__qualname__", type(inner).__qualname__)
     settings = {str(i): repr(value) for i, value in enumerate(getattr(loss, "args", ()))}

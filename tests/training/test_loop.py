@@ -14,7 +14,7 @@ from PIL import Image
 
 from reidlab.data.readers import read_dataset
 from reidlab.data.transforms import EvalTransform, TrainTransform
-from reidlab.losses import reid_loss
+from reidlab.losses import ReidCenterLoss, reid_loss
 from reidlab.models.baseline import baseline_small
 from reidlab.training import TrainConfig, fit
 from reidlab.training.feed import TrainingData
@@ -136,7 +136,7 @@ def test_every_epoch_augments_anew(people):
 KILLED = """
     import sys, time, torch
     from reidlab.data.readers import read_dataset
-    from reidlab.losses import reid_loss
+    from reidlab.losses import ReidCenterLoss, reid_loss
     from reidlab.models.baseline import baseline_small
     from reidlab.training import TrainConfig, fit
     model = baseline_small(4, width=4, image_size=(32, 16))
@@ -360,3 +360,79 @@ def test_positions_in_a_batch_are_those_of_the_callers_list(people):
     ids = sorted({sample.pid for sample in people})
     for batch in seen:
         assert [people[i].pid for i in batch.index] == [ids[p] for p in batch.pids]
+
+
+def test_centers_are_trained_saved_and_continued_bit_for_bit(people, tmp_path):
+    def run(epochs_until_stop, folder):
+        loss = ReidCenterLoss(4, 64, center_weight=0.01)
+        model = baseline_small(4, width=8, image_size=(32, 16))
+
+        def stop(epoch, model, row):
+            if epoch == epochs_until_stop:
+                raise Stop
+
+        config = TrainConfig(**TINY | {"epochs": 3}, out=folder)
+        try:
+            fit(model, people, loss, config, on_epoch=stop)
+        except Stop:
+            return run(None, folder)
+        return model, loss
+
+    (whole, centers), (cut, others) = run(None, tmp_path / "a"), run(2, tmp_path / "b")
+    assert same(weights(whole), weights(cut))
+    assert torch.equal(centers.centers, others.centers)
+    assert not torch.equal(centers.centers, ReidCenterLoss(4, 64).centers)
+
+
+def test_another_setting_of_a_loss_that_learns_is_another_run(people, tmp_path):
+    config = TrainConfig(**TINY, out=tmp_path / "run")
+    model = baseline_small(4, width=8, image_size=(32, 16))
+    fit(model, people, ReidCenterLoss(4, 64), config)
+    with pytest.raises(ValueError, match="center_weight=0.01"):
+        fit(model, people, ReidCenterLoss(4, 64, center_weight=0.01), config)
+
+
+def test_frozen_batch_norm_keeps_its_statistics(people):
+    for frozen in (True, False):
+        model = baseline_small(4, width=8, image_size=(32, 16))
+        before = model.trunk.bn1.running_mean.clone()
+        fit(model, people, reid_loss, TrainConfig(**TINY, freeze_norm=frozen))
+        assert torch.equal(before, model.trunk.bn1.running_mean) == frozen
+
+
+def test_a_run_is_logged_for_tensorboard_and_an_interrupted_one_goes_on(people, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    config = TrainConfig(**TINY | {"epochs": 3}, out=tmp_path / "run")
+
+    def stop(epoch, model, row):
+        if epoch == 3:
+            raise Stop
+        return {"seen": epoch}
+
+    with pytest.raises(Stop):
+        fit(tiny_model(), people, reid_loss, config, on_epoch=stop)
+    history = fit(tiny_model(), people, reid_loss, config)
+    log = events.EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    log.Reload()
+    assert {"loss", "id", "triplet", "lr", "seen"} <= set(log.Tags()["scalars"])
+    points = [(event.step, event.value) for event in log.Scalars("loss")]
+    assert [step for step, _ in points] == [1, 2, 3]
+    assert [value for _, value in points] == pytest.approx(history.column("loss"))
+    quiet = TrainConfig(**TINY, out=tmp_path / "quiet", tensorboard=False)
+    fit(tiny_model(), people, reid_loss, quiet)
+    assert not (tmp_path / "quiet" / "tensorboard").exists()
+
+
+def test_tensorboard_that_is_wanted_and_missing_is_named(people, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install tensorboard"):
+        fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, tensorboard=True))
+
+
+def test_another_number_of_processes_is_mentioned(people, tmp_path, caplog):
+    fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
+    file = tmp_path / "checkpoint.pt"
+    saved = torch.load(file, weights_only=True)
+    torch.save(saved | {"processes": 2}, file)
+    fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
+    assert "was trained by 2 processes, now there are 1" in caplog.text

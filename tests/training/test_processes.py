@@ -1,0 +1,136 @@
+"""Several processes on one batch: the same losses as one, and what happens when one dies."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from reidlab.data.samplers import PKSampler, ShuffleSampler, share_of
+from reidlab.training import ProcessLost, Team, together
+
+SCRIPT = Path(__file__).parent / "shared_training.py"
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+
+
+def launch(*words, processes=2, check=True):
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone"]
+        command += [f"--nproc-per-node={processes}"]
+    done = subprocess.run(
+        [*command, *map(str, words)], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0 or not check, done.stderr
+    return done
+
+
+def logs(file, rank=0):
+    return json.loads(Path(f"{file}.{rank}").read_text())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, market_writer):
+    return market_writer(tmp_path_factory.mktemp("shared") / "data")
+
+
+@pytest.fixture(scope="module")
+def both(data, tmp_path_factory):
+    """What one process logged, and what two did."""
+    out = tmp_path_factory.mktemp("logs")
+    launch(SCRIPT, data, out / "one.json", processes=1)
+    launch(SCRIPT, data, out / "two.json")
+    return logs(out / "one.json"), logs(out / "two.json"), logs(out / "two.json", rank=1)
+
+
+def difference(one, two):
+    assert [row.keys() for row in one] == [row.keys() for row in two]
+    return max(abs(a[k] - b[k]) for a, b in zip(one, two, strict=True) for k in a)
+
+
+@pytest.mark.parametrize("case", ["frozen", "norms", "centers", "shuffle"])
+def test_two_processes_log_the_losses_of_one(both, case):
+    one, two, _ = both
+    assert len(one[case]) == 3 and one[case][0]["loss"] != one[case][2]["loss"]
+    assert difference(one[case], two[case]) < 1e-5
+
+
+def test_every_process_knows_the_whole_log(both):
+    _, first, second = both
+    assert first == second
+    assert [row["seen"] for row in first["norms"]] == [1, 2, 3]
+
+
+def test_batch_norm_keeps_its_own_statistics_in_each_process(both):
+    one, two, _ = both
+    assert difference(one["batch norm"], two["batch norm"]) > 1e-3
+
+
+def test_a_process_that_dies_stops_the_run_which_then_continues(data, tmp_path):
+    launch(SCRIPT, data, tmp_path / "whole.json", tmp_path / "whole")
+    died = launch(SCRIPT, data, tmp_path / "cut.json", tmp_path / "cut", "die", check=False)
+    assert died.returncode != 0
+    assert "the same command continues there" in died.stderr
+    assert len((tmp_path / "cut" / "frozen" / "log.csv").read_text().splitlines()) == 2
+    launch(SCRIPT, data, tmp_path / "cut.json", tmp_path / "cut")
+    assert logs(tmp_path / "cut.json")["frozen"] == logs(tmp_path / "whole.json")["frozen"]
+    ends = [
+        torch.load(tmp_path / run / "frozen" / "checkpoint.pt", weights_only=True)
+        for run in ("whole", "cut")
+    ]
+    a, b = (end["modules"]["model"] for end in ends)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+    assert not list((tmp_path / "cut" / "frozen").glob(".*"))
+
+
+def test_the_command_trains_with_two_processes_and_speaks_once(data, tmp_path):
+    words = ["-m", "reidlab", "train", "baseline", "--data", data, "--epochs", 1]
+    words += ["--ids-per-batch", 2, "--device", "cpu", "--out", tmp_path / "run"]
+    done = launch(*words)
+    assert done.stdout.count("fingerprint") == 1
+    assert done.stdout.count("epochs done") == 1
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+    words[words.index("--ids-per-batch") + 1] = 3
+    refused = launch(*words, "--restart", check=False)
+    assert "2 processes cannot share 3 people per batch equally" in refused.stderr
+    assert 'File "' not in refused.stderr.split("reidlab, process")[0]
+
+
+def test_samplers_share_each_batch_whole_people_to_each_process():
+    pids = [pid for pid in range(10) for _ in range(5)]
+    whole = list(PKSampler(pids, 4, 3, seed=7))
+    shares = [list(PKSampler(pids, 4, 3, seed=7, rank=rank, processes=2)) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*shares, strict=True)] == whole
+    for share in shares:
+        assert all(len({pids[i] for i in batch}) == 2 for batch in share)
+    whole = list(ShuffleSampler(23, 6, seed=7))
+    shares = [list(ShuffleSampler(23, 6, seed=7, rank=r, processes=3)) for r in range(3)]
+    assert [a + b + c for a, b, c in zip(*shares, strict=True)] == whole[:-1]  # 5 do not divide
+    assert share_of([1, 2, 3, 4, 5], 1, 2) == [3, 4]
+
+
+def test_shares_that_cannot_be_equal_are_refused():
+    with pytest.raises(ValueError, match="3 processes cannot share 4 people"):
+        PKSampler(list(range(10)), 4, 2, processes=3)
+    with pytest.raises(ValueError, match="3 processes cannot share a batch of 8 images"):
+        ShuffleSampler(20, 8, processes=3)
+
+
+def test_alone_a_team_does_nothing():
+    with together() as team:
+        assert team == Team()
+        assert team.leads and team.tell({"a": 1}) == {"a": 1}
+        assert team.mean(torch.tensor(2.0)) == 2.0
+        module = torch.nn.Linear(1, 1)
+        assert team.wrap(module, torch.device("cpu")) is module
+
+
+def test_errors_of_the_training_itself_are_not_taken_for_a_lost_process(monkeypatch):
+    from reidlab.training import processes
+
+    assert not processes._is_about_others(RuntimeError("shape mismatch: 3 and 4"))
+    assert processes._is_about_others(RuntimeError("[gloo] Connection closed by peer"))
+    assert issubclass(ProcessLost, OSError)  # the command line prints it without a traceback
