@@ -43,7 +43,9 @@ def pins():
 
 def test_constraints_pin_every_package_at_or_above_its_bound(project, pins):
     groups = project["project"]["optional-dependencies"]
-    wanted = bounds(project["project"]["dependencies"]) | bounds(groups["dev"])
+    wanted = bounds(project["project"]["dependencies"])
+    for group in ("dev", "log", "mat"):
+        wanted |= bounds(groups[group])
     for name, bound in wanted.items():
         assert name in pins, f"{name} is missing from constraints.txt"
         assert version(pins[name]) >= version(bound), f"{name}: {pins[name]} < {bound}"
@@ -59,7 +61,7 @@ def test_conda_users_get_the_same_packages(project):
 
 def test_extras_have_plain_lower_bounds(project):
     groups = project["project"]["optional-dependencies"]
-    assert set(groups) == {"map", "scale", "faiss", "web", "dev"}
+    assert set(groups) == {"map", "scale", "faiss", "web", "log", "mat", "dev"}
     for requirements in groups.values():
         bounds(requirements)
 

@@ -42,8 +42,12 @@ class Command:
 
 COMMANDS = {
     "data make": Command("render a synthetic dataset, laid out like Market-1501", "data_make"),
+    "data info": Command("what a dataset holds, as text and as a picture", "data_info"),
+    "data check": Command("everything that is wrong with a dataset, at once", "data_check"),
     "train": Command("train a method on a dataset; an interrupted run continues", "train"),
     "evaluate": Command("score a trained model: CMC, mAP, mINP", "evaluate"),
+    "embed": Command("write the features of images to a Parquet or NumPy file", "embed"),
+    "doctor": Command("check this machine and this installation for the course", "doctor"),
 }
 
 
@@ -51,7 +55,26 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; exit with 1 on bad input, 2 on bad usage, 130 on Ctrl-C."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads starve a busy laptop
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
+    level = logging.WARNING if first else logging.ERROR
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
+    try:
+        _answer(arguments)
+        sys.stdout.flush()
+    except (ValueError, FloatingPointError) as error:
+        complain(str(error), 1)
+    except BrokenPipeError:  # the reader of our output has gone, as in `reidlab ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:  # permissions, a full disk, a file that vanished
+        where = f"{error.filename}: " if error.filename else ""
+        complain(f"{where}{error.strerror or error}", 1)
+    except KeyboardInterrupt:
+        complain("interrupted; the same command continues where it stopped", 130)
+
+
+def _answer(arguments: list[str]) -> None:
+    """Print help or the version, or run a command."""
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(overview())
         return
@@ -67,17 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     name = " ".join(arguments[: 2 if grouped else 1])
     if name not in COMMANDS:
         complain(f"unknown command {name!r}{suggestion(name)}; `reidlab --help` lists them", 2)
-    try:
-        COMMANDS[name].load()(arguments[len(name.split()) :])
-    except (ValueError, FloatingPointError) as error:
-        complain(str(error), 1)
-    except BrokenPipeError:  # the reader of our output has gone, as in `reidlab ... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:  # permissions, a full disk, a file that vanished
-        where = f"{error.filename}: " if error.filename else ""
-        complain(f"{where}{error.strerror or error}", 1)
-    except KeyboardInterrupt:
-        complain("interrupted; the same command continues where it stopped", 130)
+    COMMANDS[name].load()(arguments[len(name.split()) :])
 
 
 def overview(names: Sequence[str] = tuple(COMMANDS)) -> str:
@@ -95,5 +108,7 @@ def suggestion(name: str) -> str:
 
 def complain(message: str, status: int) -> Any:
     """Print an error without a traceback and leave."""
-    print(f"reidlab: {message}", file=sys.stderr)
+    rank, size = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+    who = "reidlab" if size == "1" else f"reidlab, process {int(rank) + 1} of {size}"
+    print(f"{who}: {message}", file=sys.stderr, flush=True)
     raise SystemExit(status)

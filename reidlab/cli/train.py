@@ -13,20 +13,23 @@ from tqdm.auto import tqdm
 
 from reidlab.checkpoints import WEIGHTS, save_model
 from reidlab.cli.parsing import parse
+from reidlab.cli.reading import Reading
 from reidlab.data.images import check_images
-from reidlab.data.readers import NAMES, read_dataset
 from reidlab.data.samples import Splits, training_ids
 from reidlab.embedding import embed
 from reidlab.evaluation import evaluate
 from reidlab.recipes import RECIPES, Recipe, recipe
-from reidlab.training import History, OnEpoch, TrainConfig, fit
+from reidlab.training import History, OnEpoch, Team, TrainConfig, fit, together
 
 EXAMPLES = """
   reidlab train baseline --data people --epochs 20 --out run
   reidlab train baseline --data Market-1501-v15.09.15 --profile paper --out market
   reidlab train baseline --data synthetic --seed 1 --validate-every 5 --out run1
+  torchrun --nproc-per-node=2 -m reidlab train baseline --data people --out run2
 
-Stopped or killed, the same command continues where the last finished epoch left it.
+Stopped or killed, the same command continues where the last finished epoch left it. Under torchrun
+the processes share every batch (P x K in all); without --freeze-norm each keeps its own batch
+statistics.
 """
 
 Profile = Literal["desk", "paper"]
@@ -39,13 +42,19 @@ class Train:
     config: TrainConfig = field(default_factory=TrainConfig)
     """How; the defaults come from the recipe of method and profile."""
     data: str = "synthetic"
-    """A dataset's name, or a folder laid out like Market-1501."""
+    """A dataset's name, a folder (laid out like a benchmark, or one per person), or a CSV."""
+    root: Path | None = None
+    """Folder in which named datasets lie; by default $REIDLAB_DATA."""
+    variant: str | None = None
+    """Which variant, where a dataset has several."""
     profile: Profile = "desk"
     """desk: small network, minutes on two cores; paper: as published, needs a GPU."""
     pretrained: str | None = None
-    """File with ImageNet weights (paper profile); "none" starts from random weights."""
+    """ImageNet weights (paper profile): a file, torchvision:NAME or timm:NAME; "none": random."""
     validation_ids: int = 0
-    """People held out of training for validation, when the dataset's folder has none."""
+    """People held out of training for validation, when the dataset has none."""
+    test_ids: int = 0
+    """People held out as query and gallery, where a CSV or a folder per person names none."""
     validate_every: int = 0
     """Score the validation people every so many epochs; 0 for never."""
 
@@ -64,18 +73,29 @@ def main(argv: Sequence[str]) -> None:
             f"the losses of {method} need batches of P people with K images each; leave out "
             f"--sampler {options.config.sampler}"
         )
-    splits = read_dataset(options.data, **read_options(options.data, options.validation_ids))
-    print(splits)
-    model = chosen.build(len(training_ids(splits.train)), **changes)
+    with together() as team:
+        _train(options, chosen, changes, team)
+
+
+def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) -> None:
+    """Read, train, save; of several processes one reads first, speaks and writes."""
+    with team.leader_first():
+        splits = _reading(options).splits()
+    if team.leads:
+        print(splits)
+    with team.leader_first():  # pre-trained weights are fetched once
+        model = chosen.build(len(training_ids(splits.train)), **changes)
     history = fit(
         model,
         splits.train,
-        chosen.bound_loss(),
+        chosen.bound_loss(model),
         options.config,
         on_epoch=_on_epoch(splits, chosen, options.validate_every, options.config),
         progress=sys.stderr.isatty(),
     )
-    folder = options.config.out or folder
+    if not team.leads:
+        return
+    folder = options.config.out or Path("runs") / f"{chosen.method}-{chosen.profile}"
     save_model(folder, model, _card(options, chosen, splits, history))
     last = history.rows[-1]
     print(f"{len(history)} epochs done, loss {last['loss']:.4f}; model: {folder / WEIGHTS}")
@@ -105,21 +125,10 @@ def _profile(argv: Sequence[str]) -> Profile:
     )
 
 
-def read_options(data: str, validation_ids: int) -> dict[str, Any]:
-    """Options of `read_dataset` that follow from the flags.
-
-    Raises:
-        ValueError: people are to be held out of a set that brings its own.
-    """
-    if validation_ids and data.lower() == "synthetic":
-        raise ValueError("the synthetic set has validation people; leave out --validation-ids")
-    held_out = {"validation_ids": validation_ids} if validation_ids else {}
-    return {"progress": sys.stderr.isatty(), **held_out}
-
-
-def remembered(data: str) -> str:
-    """`data` as a later command finds it from another folder: a name as it is, a path in full."""
-    return data if data.lower() in NAMES else str(Path(data).expanduser().resolve())
+def _reading(options: Train) -> Reading:
+    """What the flags say about the dataset."""
+    held_out = {"validation_ids": options.validation_ids, "test_ids": options.test_ids}
+    return Reading.of(options.data, options.root, variant=options.variant, **held_out)
 
 
 def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
@@ -171,8 +180,7 @@ def _card(options: Train, chosen: Recipe, splits: Splits, history: History) -> d
         "source": chosen.source,
         "data": {
             "name": splits.name,
-            "read": remembered(options.data),
-            "validation_ids": options.validation_ids,
+            **_reading(options).as_dict(),
             "fingerprint": splits.fingerprint,
             "cameras": splits.cameras,
             "ids": training_ids(splits.train),

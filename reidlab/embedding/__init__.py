@@ -1,0 +1,33 @@
+"""Model + samples -> Embeddings, in memory and in files.
+
+| file | holds |
+|---|---|
+| `record` | `Embeddings`: features of N images with their labels |
+| `run` | `embed`: features of samples, in their order; `embed_blocks`: the same piece by piece |
+| `files` | `save_embeddings`, `load_embeddings`: `.parquet` and `.npz` |
+| `formats` | these two kinds of files, byte for byte |
+"""
+
+from reidlab.embedding.files import (
+    check_target,
+    common_folder,
+    load_embeddings,
+    read_metadata,
+    save_blocks,
+    save_embeddings,
+)
+from reidlab.embedding.record import Embeddings
+from reidlab.embedding.run import BLOCK, embed, embed_blocks
+
+__all__ = [
+    "BLOCK",
+    "Embeddings",
+    "check_target",
+    "common_folder",
+    "embed",
+    "embed_blocks",
+    "load_embeddings",
+    "read_metadata",
+    "save_blocks",
+    "save_embeddings",
+]
