@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 PORT ?= 8888
 JOBS ?= 2
 LAB_OPTIONS ?=
+COURSE_OPTIONS ?=
+NOTEBOOKS ?= notebooks
 # One thread per process: two notebooks or two test workers side by side use both cores.
 ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
@@ -16,6 +18,7 @@ help:
 	@echo "make lab     install, render the dataset, open JupyterLab on the tour"
 	@echo "make test    install, check, unit tests, then every notebook compared with its outputs"
 	@echo "make course  run every notebook, write browsable HTML into build/course"
+	@echo "             (COURSE_OPTIONS=--changed: only what changed since the last run)"
 	@echo "make check   ruff and pyright"
 	@echo "make bench   print speeds, as ratios against references where there are any"
 	@echo "make clean   remove what was built; keeps .venv and datasets"
@@ -50,12 +53,13 @@ $(VENV)/dev.stamp: pyproject.toml $(VENV)/constraints.txt
 	@touch $@ $(VENV)/lab.stamp
 
 data: $(VENV)/lab.stamp
+	@echo "looking for the dataset (drawing it takes about a minute the first time)"
 	$(BIN)/reidlab data make
 
 # --- what people type ---
 
 lab: data
-	$(BIN)/jupyter lab --port $(PORT) --notebook-dir notebooks $(LAB_OPTIONS) notebooks/00_tour.ipynb
+	$(BIN)/jupyter lab --port $(PORT) --notebook-dir $(NOTEBOOKS) $(LAB_OPTIONS) $(NOTEBOOKS)/00_tour.ipynb
 
 test: $(VENV)/dev.stamp check unit notebooks
 
@@ -72,7 +76,7 @@ notebooks: $(VENV)/dev.stamp data
 	  --nbval-cell-timeout 600 --nbval-sanitize-with tests/nbval_sanitize.cfg notebooks
 
 course: $(VENV)/dev.stamp data
-	$(ONE_THREAD) $(BIN)/python -m reidlab.course --jobs $(JOBS) --out build/course
+	$(ONE_THREAD) $(BIN)/python -m reidlab.course --jobs $(JOBS) --out build/course $(COURSE_OPTIONS)
 
 bench: $(VENV)/dev.stamp data
 	for script in tests/benchmarks/bench_*.py; do \

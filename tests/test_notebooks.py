@@ -10,13 +10,22 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from reidlab.course.notebook import tags, tidy
+from reidlab.course.markup import OUTSIDE, words_to_html
+from reidlab.course.notebook import promise, student_version, tags, tidy
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 REPOSITORY = "https://github.com/reidlab/reidlab"
 COLAB = "https://colab.research.google.com/github/reidlab/reidlab/blob/main/notebooks/"
+README = FOLDER.parent / "README.md"
+NOTES = [FOLDER / "notation.md", FOLDER / "responsible_use.md"]
 LARGEST = 1_500_000  # bytes
+TAGS = {
+    "setup", "settings", "exercise", "solution",
+    "nbval-ignore-output", "nbval-skip", "raises-exception",
+}  # fmt: skip
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+TELLS = re.compile(r"(?i)\b(folded|shipped|our|the) solutions?\b|\bsolution cells?\b|@solution")
 MACHINE_PATH = re.compile(
     r"(?<![\w.-])/(?:home|root|tmp|Users|work|content|private|mnt)/|\b[A-Z]:\\"
 )
@@ -112,6 +121,46 @@ def has_title_and_colab_badge(notebook, name):
     return first.source.startswith("# ") and f"({COLAB}{name})" in first.source
 
 
+def promises_something_in_some_time(notebook, name):
+    """A short promise in bold, and how long it takes."""
+    return 10 < len(promise(notebook)) <= 200 and "*Time:*" in notebook.cells[0].source
+
+
+def has_known_tags(notebook, name):
+    """A misspelt tag would do nothing, silently."""
+    return all(set(tags(cell)) <= TAGS for cell in notebook.cells)
+
+
+def has_formulas_that_pages_can_show(notebook, name):
+    try:
+        return bool([words_to_html(text) for text in words(notebook)])
+    except ValueError:
+        return False
+
+
+def words(notebook):
+    return [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+
+
+def leads_somewhere(notebook, name):
+    return not dead_links("\n".join(words(notebook)))
+
+
+def dead_links(text):
+    """Relative links to files that do not lie beside the notebook.
+
+    Only siblings: JupyterLab opens `notebooks/` and sees nothing above it.
+    """
+    targets = [url for url in LINK.findall(text) if not OUTSIDE.match(url) and url[0] != "#"]
+    return [url for url in targets if "/" in url or not (FOLDER / url.split("#")[0]).is_file()]
+
+
+def keeps_solutions_from_students(notebook, name):
+    """What a notebook says about its solutions stands in cells tagged `solution`."""
+    handed_out = student_version(notebook)
+    return not any(TELLS.search(cell.source) for cell in handed_out.cells)
+
+
 def sets_itself_up(notebook, name):
     wanted = ("google.colab", f"git+{REPOSITORY}", "start(")
     return any(all(word in cell.source for word in wanted) for cell in code_cells(notebook))
@@ -144,6 +193,11 @@ RULES = [
     is_tidy,
     compares_no_progress_bar,
     has_title_and_colab_badge,
+    promises_something_in_some_time,
+    has_known_tags,
+    has_formulas_that_pages_can_show,
+    leads_somewhere,
+    keeps_solutions_from_students,
     sets_itself_up,
     has_settings,
 ]
@@ -170,11 +224,16 @@ def good_notebook():
     check = new_code_cell("check(f, case(expect=1))", outputs=[text_output("f: passes")])
     setup = f'import google.colab\n%pip install "reidlab @ git+{REPOSITORY}"\nstart()'
     cells = [
-        new_markdown_cell(f"# Tour\n\n[![Open in Colab](badge.svg)]({COLAB}00_tour.ipynb)"),
+        new_markdown_cell(
+            f"# Tour\n\n[![Open in Colab]({COLAB}b.svg)]({COLAB}00_tour.ipynb)\n\n"
+            "**What this notebook promises.**\n\n*Time:* a minute."
+        ),
         new_code_cell(setup),
         new_code_cell('PROFILE, DATASET = "desk", "synthetic"\nSEED, EPOCHS = 0, 10'),
         stub,
-        new_markdown_cell("Between the cells of an exercise there may be words."),
+        new_markdown_cell(
+            "Between the cells, words: $x_i$, [letters](notation.md#Letters), [up](#top)."
+        ),
         answer,
         check,
     ]
@@ -270,6 +329,34 @@ def drop_title(n):
     n.cells[0].source = n.cells[0].source.removeprefix("# Tour")
 
 
+def drop_promise(n):
+    n.cells[0].source = n.cells[0].source.replace("**", "")
+
+
+def drop_time(n):
+    n.cells[0].source = n.cells[0].source.replace("*Time:*", "Time:")
+
+
+def misspell_tag(n):
+    n.cells[2].metadata = nbformat.from_dict({"tags": ["nbval-ignore-outputs"]})
+
+
+def write_strange_formula(n):
+    n.cells[4].source = r"Let $\foo{x}$ be."
+
+
+def link_to_nothing(n):
+    n.cells[4].source = "See [another](99_none.ipynb#Part)."
+
+
+def link_above_the_folder(n):
+    n.cells[4].source = "See [the card](../README.md)."
+
+
+def speak_of_solutions(n):
+    n.cells[4].source = "The folded solution steps back."
+
+
 def drop_colab(n):
     n.cells[1].source = "start()"
 
@@ -301,6 +388,13 @@ def drop_a_setting(n):
         (compare_progress, compares_no_progress_bar),
         (badge_of_another_notebook, has_title_and_colab_badge),
         (drop_title, has_title_and_colab_badge),
+        (drop_promise, promises_something_in_some_time),
+        (drop_time, promises_something_in_some_time),
+        (misspell_tag, has_known_tags),
+        (write_strange_formula, has_formulas_that_pages_can_show),
+        (link_to_nothing, leads_somewhere),
+        (link_above_the_folder, leads_somewhere),
+        (speak_of_solutions, keeps_solutions_from_students),
         (drop_colab, sets_itself_up),
         (drop_a_setting, has_settings),
     ],
@@ -323,3 +417,37 @@ def test_each_rule_catches_its_bad_example_and_no_other_does(harm, rule):
 )
 def test_addresses_and_relative_paths_are_no_machine_paths(text):
     assert not MACHINE_PATH.search(text)
+
+
+@pytest.mark.parametrize("path", NOTES, ids=lambda path: path.stem)
+def test_notes_are_linked_lead_somewhere_and_name_no_machine(path):
+    text = path.read_text()
+    assert text.startswith("# ") and words_to_html(text)
+    assert not dead_links(text) and not MACHINE_PATH.search(text)
+    assert f"(notebooks/{path.name})" in README.read_text()
+    other = next(note for note in NOTES if note != path)
+    assert f"({other.name})" in text
+
+
+def test_the_notation_page_explains_the_words_of_the_course():
+    text = NOTES[0].read_text()
+    for letter in "BCDGKNPQT":
+        assert f"| ${letter}$ |" in text
+    terms = (
+        "pid camid viewid query gallery distractor junk mAP CMC mINP neck trunk margin embedding"
+    )
+    terms += " batch-hard token patch prompt teacher momentum queue protocol cosine L2-normalised"
+    missing = [
+        term for term in terms.split() if not re.search(rf"^\|[^|]*{term}[^|]*\|", text, re.M)
+    ]
+    assert not missing
+
+
+def test_the_page_on_responsible_use_names_what_it_must():
+    text = NOTES[1].read_text()
+    for word in ("consent", "DukeMTMC", "2019", "two genders", "open set", "synthetic", "- [ ]"):
+        assert word in text
+    cited = set(re.findall(r"\[(\d)(?:, (\d))?\]", text))
+    numbers = {int(n) for pair in cited for n in pair if n}
+    listed = re.findall(r"^(\d)\. ", text.split("## Sources")[1], flags=re.M)
+    assert numbers == {int(n) for n in listed}

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from reidlab import paths
 from reidlab.course import notebook as notebooks
+from reidlab.course.index import summary
+from reidlab.course.progress import suitable
 from reidlab.course.runner import run_course
 
 EXAMPLES = """examples:
   python -m reidlab.course                                  every lesson, pages in build/course
   python -m reidlab.course notebooks/00_tour.ipynb          one lesson
+  python -m reidlab.course --changed --jobs 2               only what changed since the last run
   python -m reidlab.course --in-place --jobs 2              store fresh outputs in the notebooks
   python -m reidlab.course --student --out build/handout    copies without solutions and outputs
 """
@@ -41,6 +44,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where pages, or copies for students, go (default: %(default)s)",
     )
+    flags.add_argument(
+        "--changed",
+        action="store_true",
+        help="leave out notebooks whose page was made from the same cells and the same package",
+    )
     flags.add_argument("--jobs", type=int, default=1, help="notebooks at a time (default: 1)")
     flags.add_argument(
         "--timeout", type=float, default=600, help="seconds a cell may take (default: 600)"
@@ -49,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 when all went well, 1 when a notebook failed, 2 for a wrong call."""
+    """Run the command: 0 all went well, 1 a notebook failed, 2 a wrong call, 130 after Ctrl-C."""
     chosen = parser().parse_args(arguments)
     try:
         files = chosen.notebooks or find_notebooks()
@@ -61,17 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             in_place=chosen.in_place,
             jobs=chosen.jobs,
             timeout=chosen.timeout,
-            report=lambda line: print(line, flush=True),
+            changed=chosen.changed,
+            progress=suitable(),
         )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    failed = [outcome for outcome in outcomes if outcome.error]
-    for outcome in failed:
-        print(f"\n{outcome.error}", file=sys.stderr)
-    print(f"\n{len(outcomes) - len(failed)} of {len(outcomes)} notebooks ran to their end")
-    print(f"pages: {chosen.out / 'index.html'}")
-    return 1 if failed else 0
+    for outcome in outcomes:
+        if outcome.error:
+            print(f"\n{outcome.error}", file=sys.stderr)
+    print(f"\n{summary(outcomes)}\npages: {chosen.out / 'index.html'}")
+    states = {outcome.state for outcome in outcomes}
+    return 130 if "stopped" in states else 1 if "failed" in states else 0
 
 
 def find_notebooks() -> list[Path]:

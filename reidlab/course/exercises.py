@@ -48,8 +48,8 @@ def todo(task: str) -> NoReturn:
         ExerciseError: always, saying what to do.
     """
     raise ExerciseError(
-        f"{task}\n  Replace the line `return todo(...)` with your answer and run the cell again, "
-        "or run the solution cell below it."
+        f"{task}\n  Replace the line `return todo(...)` with your answer, then run the cells from "
+        "there to the check."
     )
 
 
@@ -159,8 +159,8 @@ def check(
     name = answer.__name__
     if is_stub(answer):
         raise ExerciseError(
-            f"{name} is still the stub: replace its `todo(...)` with your answer and run that "
-            "cell again, or run the solution cell below it."
+            f"{name} is still the stub: replace its `todo(...)` with your answer, then run the "
+            "cells from there to this one."
         )
     whose = "the shipped solution" if is_shipped(answer) else "your answer"
     tail = f"\n  Hint: {hint}" if hint else ""

@@ -5,6 +5,7 @@ Everything works on `nbformat` notebooks in memory; nothing here runs code.
 
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
 import os
@@ -18,6 +19,7 @@ from nbformat import NotebookNode
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 PROGRESS_BAR = re.compile(r"\d%\||\[\d\d:\d\d")  # tqdm: a bar, or the time since it started
+COURSE_IMPORT = re.compile(r"^from reidlab\.course import (\([^)]*\)|.*)$", re.MULTILINE)
 KEPT_METADATA = ("tags", "jupyter")  # of a cell; timings and editor settings are dropped
 
 
@@ -65,6 +67,22 @@ def title(notebook: NotebookNode, fallback: str = "") -> str:
     return fallback
 
 
+def promise(notebook: NotebookNode) -> str:
+    """What the notebook is about in one line: the first words in bold of its first cell."""
+    first = notebook.cells[0].source if notebook.cells else ""
+    bold = re.search(r"\*\*(.+?)\*\*", first, flags=re.DOTALL)
+    return " ".join(bold[1].split()) if bold else ""
+
+
+def first_picture(notebook: NotebookNode) -> bytes | None:
+    """The first PNG that a cell shows; None when there is none."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if picture := output.get("data", {}).get("image/png"):
+                return base64.b64decode(picture)
+    return None
+
+
 def tidy(notebook: NotebookNode) -> NotebookNode:
     """A copy that says only what the author wrote and what the cells gave back.
 
@@ -72,7 +90,7 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
     Cell ids follow from the text of the cells, so that running a notebook twice, or building it
     again, changes nothing but outputs.
     """
-    notebook = copy.deepcopy(notebook)
+    notebook = without_progress_bars(notebook)
     notebook.metadata = NotebookNode(kernelspec=KERNEL, language_info={"name": "python"})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     taken: set[str] = set()
@@ -81,10 +99,17 @@ def tidy(notebook: NotebookNode) -> NotebookNode:
         cell.metadata = NotebookNode(kept)
         cell.id = _name_cell(cell, taken)
         taken.add(cell.id)
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(WIDGET_VIEW, None)
+    return notebook
+
+
+def without_progress_bars(notebook: NotebookNode) -> NotebookNode:
+    """A copy whose cells show what they gave back, and no bar of how far they were."""
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if not _is_progress_bar(output)]
-            for output in cell.outputs:
-                output.get("data", {}).pop(WIDGET_VIEW, None)
     return notebook
 
 
@@ -104,13 +129,29 @@ def _name_cell(cell: NotebookNode, taken: set[str]) -> str:
 
 
 def student_version(notebook: NotebookNode) -> NotebookNode:
-    """A copy to hand out: no solutions, no outputs."""
+    """A copy to hand out: no outputs, and no solutions.
+
+    Cells tagged `solution` are left out, words as well as code: what a notebook says about its
+    solutions stands in a cell of its own with that tag. The import of their decorator goes, too.
+    """
     notebook = tidy(notebook)
     notebook.cells = [cell for cell in notebook.cells if "solution" not in tags(cell)]
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    return notebook
+            cell.source = COURSE_IMPORT.sub(_import_no_solution, cell.source)
+    return tidy(notebook)  # a changed text has another id
+
+
+def _import_no_solution(statement: re.Match[str]) -> str:
+    names = re.findall(r"\w+", statement[1])
+    if "solution" not in names:
+        return statement[0]
+    names.remove("solution")
+    line = f"from reidlab.course import {', '.join(names)}" if names else ""
+    if len(line) <= 100:
+        return line
+    return "from reidlab.course import (\n" + "".join(f"    {name},\n" for name in names) + ")"
 
 
 def unfinished(notebook: NotebookNode) -> list[int]:
