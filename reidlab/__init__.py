@@ -28,14 +28,18 @@ _HOME = {
     "ImageDataset": "data.images",
     "check_images": "data.images",
     "read_dataset": "data.readers",
+    "read_attributes": "data.attributes",
+    "AttributeTable": "data.attributes",
     "TrainTransform": "data.transforms",
     "EvalTransform": "data.transforms",
     "PKSampler": "data.samplers",
     "baseline_small": "models.baseline",
     "baseline_resnet50": "models.baseline",
     "reid_loss": "losses",
+    "ReidCenterLoss": "losses",
     "save_model": "checkpoints",
     "load_model": "checkpoints",
+    "load_official": "checkpoints",
     "TrainConfig": "training",
     "History": "training",
     "fit": "training",
@@ -43,6 +47,8 @@ _HOME = {
     "recipe": "recipes",
     "Embeddings": "embedding",
     "embed": "embedding",
+    "save_embeddings": "embedding",
+    "load_embeddings": "embedding",
     "Ranking": "ranking",
     "rank": "ranking",
     "Scores": "evaluation",
@@ -52,15 +58,16 @@ _HOME = {
 __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
-    from reidlab.checkpoints import load_model, save_model
+    from reidlab.checkpoints import load_model, load_official, save_model
+    from reidlab.data.attributes import AttributeTable, read_attributes
     from reidlab.data.images import ImageDataset, check_images
     from reidlab.data.readers import read_dataset
     from reidlab.data.samplers import PKSampler
     from reidlab.data.samples import Batch, Sample, Samples, Splits
     from reidlab.data.transforms import EvalTransform, TrainTransform
-    from reidlab.embedding import Embeddings, embed
+    from reidlab.embedding import Embeddings, embed, load_embeddings, save_embeddings
     from reidlab.evaluation import Scores, evaluate
-    from reidlab.losses import reid_loss
+    from reidlab.losses import ReidCenterLoss, reid_loss
     from reidlab.models.baseline import baseline_resnet50, baseline_small
     from reidlab.ranking import Ranking, rank
     from reidlab.recipes import Recipe, recipe
