@@ -28,6 +28,8 @@ _HOME = {
     "ImageDataset": "data.images",
     "check_images": "data.images",
     "read_dataset": "data.readers",
+    "scan_dataset": "data.readers",
+    "make_unlabelled": "data.synthetic.unlabelled",
     "read_attributes": "data.attributes",
     "AttributeTable": "data.attributes",
     "TrainTransform": "data.transforms",
@@ -61,9 +63,10 @@ if TYPE_CHECKING:
     from reidlab.checkpoints import load_model, load_official, save_model
     from reidlab.data.attributes import AttributeTable, read_attributes
     from reidlab.data.images import ImageDataset, check_images
-    from reidlab.data.readers import read_dataset
+    from reidlab.data.readers import read_dataset, scan_dataset
     from reidlab.data.samplers import PKSampler
     from reidlab.data.samples import Batch, Sample, Samples, Splits
+    from reidlab.data.synthetic.unlabelled import make_unlabelled
     from reidlab.data.transforms import EvalTransform, TrainTransform
     from reidlab.embedding import Embeddings, embed, load_embeddings, save_embeddings
     from reidlab.evaluation import Scores, evaluate

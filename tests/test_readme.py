@@ -10,7 +10,7 @@ README = (ROOT / "README.md").read_text()
 
 
 def example():
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.S)
+    code = re.findall(r"```python\n(.*?)```", README, flags=re.S)[0]
     return code
 
 

@@ -42,6 +42,10 @@ def staging(folder: Path, *, keep: Callable[[], bool]) -> Iterator[Path]:
     try:
         yield work
         _put(work, folder, keep)
+    except OSError as error:  # a full disk
+        raise ValueError(
+            f"cannot write {folder} ({error.strerror}); make room or choose another folder"
+        ) from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

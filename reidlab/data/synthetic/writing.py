@@ -18,13 +18,14 @@ from tqdm.auto import tqdm
 
 from reidlab.data.attributes import write_csv, write_mat
 from reidlab.data.captions import describe, write_captions
-from reidlab.data.packs import FORMAT, MANIFEST, PACK, checksum
+from reidlab.data.packs import FORMAT, MANIFEST, PACK, checksum, new_pack
 from reidlab.data.synthetic.plan import SIDES, Plan, PlannedImage
 from reidlab.data.synthetic.render import render
 from reidlab.data.synthetic.scene import Camera
 from reidlab.data.synthetic.shots import DIFFICULTIES, Shot
 
 GENERATOR = 1  # raise it when the same options are to give other labels
+LABELLING = ("attributes.py", "captions.py", "heads.py")  # one folder up
 NOT_CONTENT = (  # files that neither draw nor label
     "__init__.py", "dataset.py", "descriptor.py", "locking.py", "sheets.py", "shards.py",
     "staging.py", "unlabelled.py",
@@ -34,8 +35,10 @@ BATCH = 48  # fixed: the same batches give the same pixels
 
 def generator_version() -> str:
     """Changes with the code that draws and labels, so that older caches are recognised."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    code = b"".join(path.read_bytes() for path in sources if path.name not in NOT_CONTENT)
+    here = Path(__file__).parent
+    sources = [path for path in sorted(here.glob("*.py")) if path.name not in NOT_CONTENT]
+    sources += [here.parent / name for name in LABELLING]
+    code = b"".join(path.read_bytes() for path in sources)
     return f"{GENERATOR}-{zlib.crc32(code):08x}"
 
 
@@ -96,18 +99,21 @@ def _write_images(
     for part in {Path(image.file).parent for image in plan.images}:
         (folder / part).mkdir()
     shape = (len(plan.images), 3, *plan.options.size)
-    pack = np.lib.format.open_memmap(folder / PACK, mode="w+", dtype=np.uint8, shape=shape)
     entries = []
-    bar = tqdm(total=len(pack), desc="rendering", unit="image", disable=not progress)
-    for image, data, truth in photographs(plan, device=device):
-        (folder / image.file).write_bytes(data)
-        pack[len(entries)] = decode(data)
-        labels = {"file": image.file, "pid": image.pid, "camid": image.camid, "split": image.split}
-        labels |= {"poor": image.poor} if image.poor else {}
-        entries.append(labels | {"bytes": len(data), "crc32": zlib.crc32(data)} | truth)
-        bar.update()
-    bar.close()
-    pack.flush()
+    bar = tqdm(total=shape[0], desc="rendering", unit="image", disable=not progress)
+    with new_pack(folder / PACK, shape) as append, bar:
+        for image, data, truth in photographs(plan, device=device):
+            (folder / image.file).write_bytes(data)
+            append(decode(data))
+            labels = {
+                "file": image.file,
+                "pid": image.pid,
+                "camid": image.camid,
+                "split": image.split,
+            }
+            labels |= {"poor": image.poor} if image.poor else {}
+            entries.append(labels | {"bytes": len(data), "crc32": zlib.crc32(data)} | truth)
+            bar.update()
     return entries
 
 
