@@ -66,12 +66,22 @@ def test_extras_have_plain_lower_bounds(project):
         bounds(requirements)
 
 
-def test_every_package_folder_is_listed_for_the_wheel(project):
-    found = {
-        ".".join(file.parent.relative_to(ROOT).parts)
-        for file in (ROOT / "reidlab").rglob("__init__.py")
-    }
-    assert set(project["tool"]["setuptools"]["packages"]) - {"reidlab.assets"} == found
+def test_what_lies_in_data_travels_inside_the_wheel(project):
+    """Folders of `data` that git knows; a new one has to be added to both lists."""
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    known = subprocess.run(["git", "ls-files", "data"], cwd=ROOT, capture_output=True, text=True)
+    if known.returncode or not known.stdout:
+        pytest.skip("not a git checkout")
+    committed = {"/".join(line.split("/")[:2]) for line in known.stdout.split()}
+    assert committed == set(included)
+    for source, target in included.items():
+        assert (ROOT / source).exists()
+        assert target == source.replace("data/", "reidlab/assets/", 1)
+
+
+def test_every_folder_of_code_is_a_package():
+    folders = {file.parent for file in (ROOT / "reidlab").rglob("*.py")}
+    assert all((folder / "__init__.py").is_file() for folder in folders)
 
 
 def test_continuous_integration_runs_the_command_of_the_readme():
