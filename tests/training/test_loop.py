@@ -18,6 +18,7 @@ from reidlab.losses import ReidCenterLoss, reid_loss
 from reidlab.models.baseline import baseline_small
 from reidlab.training import TrainConfig, fit
 from reidlab.training.feed import TrainingData
+from reidlab.training.objective import Objective, Optimizers
 
 TINY = {"epochs": 3, "ids_per_batch": 2, "images_per_id": 2, "device": "cpu"}
 
@@ -436,3 +437,14 @@ def test_another_number_of_processes_is_mentioned(people, tmp_path, caplog):
     torch.save(saved | {"processes": 2}, file)
     fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
     assert "was trained by 2 processes, now there are 1" in caplog.text
+
+
+def test_centers_take_plain_steps_of_their_own_rate():
+    model, loss = baseline_small(4, width=8, image_size=(32, 16)), ReidCenterLoss(4, 64)
+    optimizers = Optimizers(Objective(model, loss), TrainConfig(loss_lr=0.25, lr=1e-3))
+    before = loss.centers.detach().clone()
+    for _ in range(2):
+        loss.centers.grad = torch.ones_like(loss.centers)
+        optimizers.schedule(0, 1.0)  # moves the network's rate only
+        optimizers.step()
+    torch.testing.assert_close(loss.centers.detach(), before - 0.5)
