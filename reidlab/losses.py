@@ -217,6 +217,7 @@ class ReidCenterLoss(nn.Module):
         if not center_weight > 0:
             raise ValueError(f"center_weight must be above 0, got {center_weight}; use reid_loss")
         self.margin, self.smoothing, self.center_weight = margin, smoothing, center_weight
+        self.seed = seed
         with seeded(seed):
             self.centers = nn.Parameter(torch.randn(num_ids, dim))
 
@@ -228,7 +229,7 @@ class ReidCenterLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """The settings: they belong to the identity of a run."""
-        names = ("margin", "smoothing", "center_weight")
+        names = ("margin", "smoothing", "center_weight", "seed")
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)
 
     def forward(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:

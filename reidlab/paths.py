@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,21 +69,46 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     Raises:
         ValueError: the folder cannot be written.
     """
-    content = content.encode() if isinstance(content, str) else content
+    with whole_file(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write; it becomes `path` when the block ends well, else it goes.
+
+    Raises:
+        ValueError: it cannot be written.
+    """
     beside = path.with_name(f".{path.name[:60]}.{os.getpid()}.part")
     try:
-        with open(beside, "wb") as file:
-            file.write(content)
-            file.flush()
+        yield beside
+        with open(beside, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except OSError as error:
         raise ValueError(
-            f"cannot write {path} ({error.strerror}); make room or choose another folder"
+            f"cannot write {path} ({error.strerror or error}); make room or choose another folder"
         ) from None
     finally:
         with suppress(OSError):  # the folder may be no folder
             beside.unlink()
+
+
+def abandoned_parts(folder: Path) -> list[Path]:
+    """What killed processes of this machine left half-written in `folder`."""
+    parts = [(path, path.name.split(".")[-2]) for path in folder.glob(".*.*.part")]
+    return [path for path, process in parts if process.isdigit() and not _alive(int(process))]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # only asks
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return process != os.getpid()
 
 
 def pick_device(device: str | torch.device | None = None) -> torch.device:

@@ -55,12 +55,13 @@ class Recipe:
         return build(self.model, num_ids=num_ids, **{**self.arguments, **changes})
 
     def bound_loss(
-        self, model: nn.Module | None = None
+        self, model: nn.Module | None = None, *, seed: int = 0
     ) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
         """The loss with its settings, as `fit` takes it.
 
         Args:
             model: needed by losses that learn something themselves, one row per identity.
+            seed: of what such a loss starts from.
 
         Raises:
             ValueError: the loss needs a model and there is none.
@@ -72,7 +73,7 @@ class Recipe:
                 f"{self.loss.__name__} has parameters that fit a network; pass it: "
                 "recipe.bound_loss(model)"
             )
-        return self.loss.for_model(model, **self.loss_arguments)  # pyright: ignore
+        return self.loss.for_model(model, **self.loss_arguments, seed=seed)  # pyright: ignore
 
 
 _BASELINE_DESK = Recipe(

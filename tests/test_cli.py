@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from reidlab.cli import main, overview
+from reidlab.cli import CONTINUES, main, overview
 
 MAKE = "--ids 4 --validation-ids 2 --test-ids 4 --distractors 4 --junk 2 --images-per-id 6"
 SMALL = "--cameras 3 --difficulty smoke"
@@ -186,7 +186,9 @@ def test_control_c_leaves_quietly(monkeypatch, capsys):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli.Command, "load", lambda self: interrupted)
-    with pytest.raises(SystemExit) as left:
-        main(["evaluate", "run"])
-    assert left.value.code == 130 and "continues" in capsys.readouterr().err
+    for words, then in ((["evaluate", "run"], "starts again"), (["train", "baseline"], CONTINUES)):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == 130
+        assert f"interrupted; the same command {then}" in capsys.readouterr().err
     assert "a first session" in overview()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import nn
 
 from reidlab.checkpoints.files import CARD, CHECKPOINT, LOG, WEIGHTS
 from reidlab.checkpoints.models import load_strictly
-from reidlab.paths import atomic_write, make_folder
+from reidlab.paths import abandoned_parts, atomic_write, make_folder
 
 FORMAT = 2  # of the checkpoint; raise it when its content changes
 
@@ -107,7 +108,9 @@ class RunState:
         for name, module in modules.items():
             load_strictly(module, self.saved["modules"][name], str(self.folder))
         optimizers.load_state_dict(self.saved["optimizers"])
-        return list(self.saved["rows"])
+        rows = list(self.saved["rows"])
+        self.saved = None  # as large as network and optimisers together
+        return rows
 
     def save(
         self,
@@ -135,11 +138,12 @@ class RunState:
 
 def _clean(folder: Path, restart: bool) -> None:
     """Remove what a killed run left half-written; with `restart`, all that the old run left."""
-    for leftover in folder.glob(".*.part"):
+    for leftover in abandoned_parts(folder):
         leftover.unlink(missing_ok=True)
     if restart:  # nothing of the old run may pass for a result of the new one
-        for name in (CHECKPOINT, LOG, WEIGHTS, CARD):
-            (folder / name).unlink(missing_ok=True)
+        results = [folder / name for name in (CHECKPOINT, LOG, WEIGHTS, CARD)]
+        for path in (*results, *folder.glob("scores*.json")):
+            path.unlink(missing_ok=True)
 
 
 def read_checkpoint(file: Path) -> dict[str, Any]:
@@ -149,6 +153,9 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
         ValueError: it is cut short, no checkpoint, or asks to execute code.
     """
     try:
+        with zipfile.ZipFile(file) as archive:
+            if damaged := archive.testzip():
+                raise ValueError(f"checksum of {damaged}")
         saved = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file fails in any way, or asks to run code
         raise ValueError(

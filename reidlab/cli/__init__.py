@@ -32,6 +32,7 @@ class Command:
 
     summary: str
     module: str
+    again: str = "starts again"  # what the same command does after an interruption
 
     def load(self) -> Callable[[Sequence[str]], None]:
         """The function that takes the command's arguments; imported only when it is used."""
@@ -40,11 +41,16 @@ class Command:
         return importlib.import_module(f"reidlab.cli.{self.module}").main
 
 
+CONTINUES = "continues where it stopped"
 COMMANDS = {
-    "data make": Command("render a synthetic dataset, laid out like Market-1501", "data_make"),
+    "data make": Command(
+        "render a synthetic dataset, laid out like Market-1501", "data_make", CONTINUES
+    ),
     "data info": Command("what a dataset holds, as text and as a picture", "data_info"),
     "data check": Command("everything that is wrong with a dataset, at once", "data_check"),
-    "train": Command("train a method on a dataset; an interrupted run continues", "train"),
+    "train": Command(
+        "train a method on a dataset; an interrupted run continues", "train", CONTINUES
+    ),
     "evaluate": Command("score a trained model: CMC, mAP, mINP", "evaluate"),
     "embed": Command("write the features of images to a Parquet or NumPy file", "embed"),
     "doctor": Command("check this machine and this installation for the course", "doctor"),
@@ -70,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         where = f"{error.filename}: " if error.filename else ""
         complain(f"{where}{error.strerror or error}", 1)
     except KeyboardInterrupt:
-        complain("interrupted; the same command continues where it stopped", 130)
+        command = COMMANDS.get(_name(arguments))
+        complain(f"interrupted; the same command {command.again if command else 'starts'}", 130)
 
 
 def _answer(arguments: list[str]) -> None:
@@ -87,10 +94,18 @@ def _answer(arguments: list[str]) -> None:
     if grouped and (len(arguments) == 1 or arguments[1] in ("-h", "--help")):
         print(overview(grouped))
         return
-    name = " ".join(arguments[: 2 if grouped else 1])
+    name = _name(arguments)
     if name not in COMMANDS:
         complain(f"unknown command {name!r}{suggestion(name)}; `reidlab --help` lists them", 2)
+    if name != "train" and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise ValueError(f"{name} is work for one process; leave out torchrun")
     COMMANDS[name].load()(arguments[len(name.split()) :])
+
+
+def _name(arguments: Sequence[str]) -> str:
+    """The command that the words begin with: one word, or two in a group such as `data`."""
+    grouped = any(name.startswith(f"{arguments[0]} ") for name in COMMANDS) if arguments else False
+    return " ".join(arguments[: 2 if grouped else 1])
 
 
 def overview(names: Sequence[str] = tuple(COMMANDS)) -> str:

@@ -37,6 +37,8 @@ class Check:
     """Folder in which named datasets lie; by default $REIDLAB_DATA."""
     variant: str | None = None
     """Which variant, where a dataset has several."""
+    layout: str | None = None
+    """How a folder is laid out, when it is not recognised: persons, unlabelled, market, ..."""
     strict: bool = False
     """Warnings, too, give exit status 1."""
     all: bool = False
@@ -51,8 +53,8 @@ def main(argv: Sequence[str]) -> None:
     if options.json is not None:  # complain before the work, not after it
         make_folder(options.json.parent)
     watched = sys.stderr.isatty()
-    variant = variant_option(options.variant)
-    scan = scan_dataset(options.data, options.root, progress=watched, **variant)
+    given = reader_options(options.variant, options.layout)
+    scan = scan_dataset(options.data, options.root, progress=watched, **given)
     report = inspect(scan, progress=watched)
     if options.json is not None:
         atomic_write(options.json, report.as_json())
@@ -65,8 +67,9 @@ def main(argv: Sequence[str]) -> None:
         raise ValueError(f"{scan.name} has {report.summary(grave)}, listed above")
 
 
-def variant_option(variant: str | None) -> dict[str, Any]:
-    """The option of the reader; a variant that is a number is passed as one."""
-    if variant is None:
-        return {}
-    return {"variant": int(variant) if variant.isdecimal() else variant}
+def reader_options(variant: str | None, layout: str | None) -> dict[str, Any]:
+    """Options of the reader that were given; a variant that is a number is passed as one."""
+    given: dict[str, Any] = {} if layout is None else {"layout": layout}
+    if variant is not None:
+        given["variant"] = int(variant) if variant.isdecimal() else variant
+    return given

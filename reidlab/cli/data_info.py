@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from reidlab.cli.data_check import variant_option
+from reidlab.cli.data_check import reader_options
 from reidlab.cli.parsing import parse
 from reidlab.data.images import ImageDataset, check_images
 from reidlab.data.readers import read_dataset
@@ -39,6 +39,8 @@ class Info:
     """Folder in which named datasets lie; by default $REIDLAB_DATA."""
     variant: str | None = None
     """Which variant, where a dataset has several."""
+    layout: str | None = None
+    """How a folder is laid out, when it is not recognised: persons, unlabelled, market, ..."""
     picture: Path | None = None
     """Draw some people under each camera into this PNG file."""
     seed: int = 0
@@ -50,8 +52,8 @@ def main(argv: Sequence[str]) -> None:
     options = parse(Info, "data info", argv, examples=EXAMPLES)
     _check_picture(options.picture)
     watched = sys.stderr.isatty()
-    variant = variant_option(options.variant)
-    splits = read_dataset(options.data, options.root, progress=watched, **variant)
+    given = reader_options(options.variant, options.layout)
+    splits = read_dataset(options.data, options.root, progress=watched, **given)
     print(splits)
     print()
     print(summarize(splits, seed=options.seed, progress=watched))

@@ -16,7 +16,7 @@ from torch import nn
 from reidlab.checkpoints import atomic_write, load_model, load_official, read_card
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading, read_again
-from reidlab.data.samples import Splits
+from reidlab.data.samples import Splits, people
 from reidlab.embedding import embed
 from reidlab.evaluation import Scores, evaluate
 from reidlab.paths import make_folder
@@ -83,9 +83,12 @@ def main(argv: Sequence[str]) -> None:
     splits = _read(options, card)
     parts = splits.validation if options.split == "validation" else (splits.query, splits.gallery)
     if not parts[0]:
+        flag, other = ("--validation-ids", "test")
+        if options.split == "test":
+            flag, other = ("--test-ids", "validation")
         raise ValueError(
-            f"{splits.name} has no {options.split} queries; train with --validation-ids N to hold "
-            "people out, or score --split test"
+            f"{splits.name} has no {options.split} queries; train with {flag} N to hold people "
+            f"out, or score --split {other}"
         )
     folder = make_folder(_folder(options))
     settings: dict[str, Any] = {
@@ -166,11 +169,24 @@ def _read(options: Evaluate, card: dict[str, Any]) -> Splits:
         named = Reading.of(
             options.data, options.root, variant=options.variant, test_ids=options.test_ids
         )
-        return named.like(trained).splits()
+        splits = named.like(trained).splits()
+        if trained is not None and named.same_place(trained):
+            _check_strangers(splits, card["data"].get("ids", []))
+        return splits
     if options.root or options.variant or options.test_ids:
         raise ValueError("--root, --variant and --test-ids belong to --data; name a dataset")
     assert options.run is not None
     return read_again(trained, card.get("data", {}).get("fingerprint"), options.run, "score on")
+
+
+def _check_strangers(splits: Splits, learnt: Sequence[int]) -> None:
+    """Raise when people of the test were trained on: the score would mean nothing."""
+    asked = people(splits.query)
+    if known := sorted(asked & set(learnt)):
+        raise ValueError(
+            f"{len(known)} of {len(asked)} query people, for instance {known[0]}, were trained on; "
+            "hold them out of training (train --test-ids N), then leave out --test-ids here"
+        )
 
 
 def _scores_name(options: Evaluate, splits: Splits) -> str:

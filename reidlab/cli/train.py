@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +13,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from reidlab.checkpoints import WEIGHTS, save_model
+from reidlab.cli import complain
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading
 from reidlab.data.images import check_images
@@ -19,7 +21,7 @@ from reidlab.data.samples import Splits, training_ids
 from reidlab.embedding import embed
 from reidlab.evaluation import evaluate
 from reidlab.recipes import RECIPES, Recipe, recipe
-from reidlab.training import History, OnEpoch, Team, TrainConfig, fit, together
+from reidlab.training import History, OnEpoch, ProcessLost, Team, TrainConfig, fit, together
 
 EXAMPLES = """
   reidlab train baseline --data people --epochs 20 --out run
@@ -31,6 +33,8 @@ Stopped or killed, the same command continues where the last finished epoch left
 the processes share every batch (P x K in all); without --freeze-norm each keeps its own batch
 statistics.
 """
+
+log = logging.getLogger(__name__)
 
 Profile = Literal["desk", "paper"]
 
@@ -73,8 +77,11 @@ def main(argv: Sequence[str]) -> None:
             f"the losses of {method} need batches of P people with K images each; leave out "
             f"--sampler {options.config.sampler}"
         )
-    with together() as team:
-        _train(options, chosen, changes, team)
+    try:
+        with together() as team:
+            _train(options, chosen, changes, team)
+    except ProcessLost as error:
+        complain(str(error), 1)
 
 
 def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) -> None:
@@ -83,12 +90,14 @@ def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) 
         splits = _reading(options).splits()
     if team.leads:
         print(splits)
+        if options.profile == "paper" and team.device(options.config.device).type == "cpu":
+            log.warning("the paper profile on a CPU takes days or weeks; it is meant for a GPU")
     with team.leader_first():  # pre-trained weights are fetched once
         model = chosen.build(len(training_ids(splits.train)), **changes)
     history = fit(
         model,
         splits.train,
-        chosen.bound_loss(model),
+        chosen.bound_loss(model, seed=options.config.seed),
         options.config,
         on_epoch=_on_epoch(splits, chosen, options.validate_every, options.config),
         progress=sys.stderr.isatty(),
@@ -99,7 +108,8 @@ def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) 
     save_model(folder, model, _card(options, chosen, splits, history))
     last = history.rows[-1]
     print(f"{len(history)} epochs done, loss {last['loss']:.4f}; model: {folder / WEIGHTS}")
-    print(f"next: reidlab evaluate {folder}")
+    if splits.query:
+        print(f"next: reidlab evaluate {folder}")
 
 
 def _split_method(argv: Sequence[str]) -> tuple[str, list[str]]:
@@ -109,10 +119,10 @@ def _split_method(argv: Sequence[str]) -> tuple[str, list[str]]:
         return argv[0], list(argv[1:])
     if argv and argv[0] in ("-h", "--help"):
         return methods[0], list(argv)
-    found = (
-        f"unknown method {argv[0]!r}" if argv and not argv[0].startswith("-") else "which method?"
+    found = f"unknown method {argv[0]!r}" if argv and not argv[0].startswith("-") else "no method"
+    raise ValueError(
+        f"{found}; write `reidlab train METHOD ...` with one of these: {', '.join(methods)}"
     )
-    raise ValueError(f"{found} `reidlab train METHOD ...`, METHOD one of: {', '.join(methods)}")
 
 
 def _profile(argv: Sequence[str]) -> Profile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,6 +105,9 @@ def _hand_out(files: Sequence[Path], out: Path) -> int:
             raise ValueError(f"--out {out} would overwrite {path}; choose another folder")
         notebooks.write(notebooks.student_version(notebooks.read(path)), out / path.name)
         print(f"{out / path.name}")
+    for page in sorted({page for path in files for page in path.parent.glob("*.md")}):
+        shutil.copy(page, out / page.name)  # notebooks link to them
+        print(f"{out / page.name}")
     return 0
 
 

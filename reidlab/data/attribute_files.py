@@ -75,7 +75,7 @@ def _cells(path: Path) -> list[tuple[int, list[str]]]:
         ) from None
     except csv.Error as error:
         raise ValueError(f"{path} is no complete CSV ({error}); {ADVICE}") from None
-    if rows := [(number, cells) for number, cells in rows if cells]:
+    if rows := [(number, cells) for number, cells in rows if any(cells)]:
         return rows
     raise ValueError(f"{path} is empty; expected a header, id and the 27 columns")
 

@@ -167,6 +167,7 @@ def _rendering(folder: Path, seen: dict[Path, Look]) -> Iterator[Finding]:
     """How a dataset made by this package differs from its manifest."""
     manifest = read_manifest(folder)
     if manifest is None:
+        yield from _shards(folder)
         return
     from reidlab.data.synthetic.dataset import validate
 
@@ -184,6 +185,15 @@ def _rendering(folder: Path, seen: dict[Path, Look]) -> Iterator[Finding]:
             yield Finding("version", f"{reason}; `reidlab data make` renders a new one")
         elif reason:
             yield Finding("changed", f"{reason}; make it again: `reidlab data make --overwrite`")
+
+
+def _shards(folder: Path) -> Iterator[Finding]:
+    """How a rendered set without labels differs from its manifest."""
+    from reidlab.data.synthetic.shards import contents_differ, damage, read_unlabelled_manifest
+
+    for shard in (read_unlabelled_manifest(folder) or {}).get("shards", ()):
+        if reason := damage(folder, shard) or contents_differ(folder, shard):
+            yield Finding("changed", f"{reason}; remove the folder and make the set again")
 
 
 def _labels(scan: Scan, uses: Sequence[Use]) -> Iterator[Finding]:

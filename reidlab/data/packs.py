@@ -132,10 +132,14 @@ def is_recorded(path: str | os.PathLike[str], entry: Entry) -> bool:
         status = os.stat(path)
         if status.st_size != entry.bytes:
             return False
-        version = (status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-        return _file_checksum(os.fspath(path), version) == entry.crc32
+        return _file_checksum(os.fspath(path), _version(status)) == entry.crc32
     except OSError:  # gone, or not to be read
         return False
+
+
+def _version(status: os.stat_result) -> tuple[int, ...]:
+    """What tells one content of a file from another, as far as its status does."""
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_size
 
 
 @lru_cache(maxsize=1 << 17)
@@ -149,8 +153,7 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest | None:
     """The manifest in `folder`, or `None` when there is none that this version can read."""
     path = os.path.join(folder, MANIFEST)
     try:
-        status = os.stat(path)
-        return _parse(path, status.st_mtime_ns, status.st_size)
+        return _parse(path, _version(os.stat(path)))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -159,8 +162,8 @@ def read_manifest(folder: str | os.PathLike[str]) -> Manifest | None:
 
 
 @lru_cache(maxsize=8)
-def _parse(path: str, mtime: int, size: int) -> Manifest:
-    """Time and size only tell versions of the file apart."""
+def _parse(path: str, version: tuple[int, ...]) -> Manifest:
+    """Read once per `version` of the file."""
     content = json.loads(Path(path).read_text(encoding="utf-8"))
     if content["format"] != FORMAT:
         raise ValueError(f"format {content['format']}, this version reads {FORMAT}")
@@ -181,7 +184,7 @@ def pack_complaint(folder: str | os.PathLike[str], manifest: Manifest) -> str:
         status = os.stat(path)
         if status.st_size != expected["bytes"]:
             return f"{PACK} has {status.st_size} bytes, expected {expected['bytes']}"
-        if _checksum(path, status.st_mtime_ns, status.st_size) != expected["crc32"]:
+        if _checksum(path, _version(status)) != expected["crc32"]:
             return f"{PACK} has changed since it was written (checksum)"
         images = np.load(path, mmap_mode="r")
     except (OSError, ValueError, KeyError) as error:
@@ -233,6 +236,6 @@ def checksum(path: str | os.PathLike[str]) -> int:
 
 
 @lru_cache(maxsize=8)
-def _checksum(path: str, mtime: int, size: int) -> int:
-    """Computed once per version of the file; time and size tell versions apart."""
+def _checksum(path: str, version: tuple[int, ...]) -> int:
+    """Computed once per `version` of the file."""
     return checksum(path)

@@ -214,6 +214,7 @@ def count_images(samples: Sequence[Sample]) -> str:
 def _digest(parts: Mapping[str, Sequence[Sample]]) -> str:
     lines = sorted(
         f"{name}/{sample.path.name} {sample.pid} {sample.camid}"
+        + ("" if sample.viewid is None else f" {sample.viewid}")
         for name, part in parts.items()
         for sample in part
     )

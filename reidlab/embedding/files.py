@@ -21,8 +21,7 @@ import itertools
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -34,7 +33,7 @@ from reidlab import __version__
 from reidlab.embedding.formats import FORMAT, FORMATS, Columns
 from reidlab.embedding.record import Embeddings
 from reidlab.embedding.run import BLOCK
-from reidlab.paths import make_folder
+from reidlab.paths import make_folder, whole_file
 
 OWN = ("reidlab_embeddings", "created_by", "versions", "source", "paths", "folder")
 
@@ -94,7 +93,7 @@ def save_blocks(
         raise ValueError(f"{path}: features of width 0 have nothing to keep")
     head = _head(first, folder, metadata or {})
     columns = (_columns(block, head) for block in itertools.chain([first], blocks))
-    with _whole(path) as file:
+    with whole_file(path) as file:
         FORMATS[path.suffix].write(file, columns, head)
     return path
 
@@ -237,20 +236,3 @@ def _float32(features: Tensor) -> Tensor:
     if features.dtype == torch.float64 and not table.isfinite().all():
         raise ValueError("a feature is beyond the range of float32; scale the features first")
     return table
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write; it becomes `path` when the block ends well, else it goes."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield beside
-        with open(beside, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write {path} ({error.strerror or error}); make room or choose another folder"
-        ) from None
-    finally:
-        beside.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 SHOWN = 8  # keys per kind of disagreement
@@ -73,9 +74,9 @@ def mismatch(
         if key not in expected and key not in set(ignored)
     ]
     other = [
-        f"{key} is {_describe(found[key])}, expected {_describe(expected[key])}"
+        f"{key} is {_describe(found[key])}{_odd(found[key])}, expected {_describe(expected[key])}"
         for key in expected.keys() & found.keys()
-        if _describe(found[key]) != _describe(expected[key])
+        if _describe(found[key]) != _describe(expected[key]) or _odd(found[key])
     ]
     kinds = {"missing": missing, "unknown": unknown, "of another shape": other}
     return [f"{len(keys)} {kind}: {shorten(keys)}" for kind, keys in kinds.items() if keys]
@@ -87,6 +88,18 @@ def _describe(value: Any) -> str:
         return f"a {type(value).__name__}"
     shape = str(tuple(value.shape))
     return shape if value.is_floating_point() else f"{shape} of integers"
+
+
+def _odd(value: Any) -> str:
+    """What is odd about a tensor that cannot be copied as it is: no plain block of real numbers."""
+    if not isinstance(value, Tensor):
+        return ""
+    plain = value.layout == torch.strided and not value.is_quantized and not value.is_complex()
+    if not plain or value.is_meta:
+        kind = "without values" if value.is_meta else f"{value.dtype}, {value.layout}"
+        return f" of an odd kind ({kind})"
+    repeated = value.numel() > 1_000_000 and 0 in value.stride()
+    return " (one value, repeated)" if repeated else ""
 
 
 def shorten(keys: Sequence[str]) -> str:

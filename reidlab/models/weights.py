@@ -99,8 +99,11 @@ def _check_zip(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             names = {name.partition("/")[2] for name in archive.namelist()}
+            damaged = archive.testzip()
     except (zipfile.BadZipFile, OSError):
         raise ValueError(f"{file} is cut short or damaged; fetch it again") from None
+    if damaged:
+        raise ValueError(f"{file} is damaged (checksum of {damaged}); fetch it again")
     if "constants.pkl" in names:
         raise NeedsCodeError(
             f"{file} is a TorchScript program, not a state dict; {how_to_convert()}"

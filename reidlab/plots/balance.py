@@ -85,7 +85,8 @@ def _bar(
             ink = "white" if "color" in head and name in DARK else BLACK
             box = {"facecolor": "white", "edgecolor": "none", "pad": 1.0} if pattern else None
             middle = left + share / 2
-            axes.text(middle, y, name, ha="center", va="center", fontsize=8.5, color=ink, bbox=box)
+            text = name.replace("gray", "grey")
+            axes.text(middle, y, text, ha="center", va="center", fontsize=8.5, color=ink, bbox=box)
         left += share
 
 

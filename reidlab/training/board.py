@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,13 @@ class Board:
         Raises:
             ValueError: it is wanted, but TensorBoard is not installed.
         """
-        installed = importlib.util.find_spec("tensorboard") is not None
-        if wanted and not installed:
-            raise ValueError(
-                "tensorboard=True, but TensorBoard is not installed; pip install tensorboard"
-            )
+        check_wanted(wanted)
         if out is not None and first_epoch == 1:
-            shutil.rmtree(out / FOLDER, ignore_errors=True)
-        if out is None or wanted is False or not installed:
+            for old in (out / FOLDER).glob("events.out.tfevents.*"):
+                old.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty: somebody else's files
+                (out / FOLDER).rmdir()
+        if out is None or wanted is False or not is_installed():
             return cls()
         return cls(out / FOLDER, first_epoch)
 
@@ -60,3 +59,16 @@ class Board:
         """Close the file."""
         if self.writer is not None:
             self.writer.close()
+
+
+def check_wanted(wanted: bool | None) -> None:
+    """Raise `ValueError` when a log is wanted and TensorBoard is not installed."""
+    if wanted and not is_installed():
+        raise ValueError(
+            "tensorboard=True, but TensorBoard is not installed; pip install tensorboard"
+        )
+
+
+def is_installed() -> bool:
+    """Whether TensorBoard is there; it is not imported."""
+    return importlib.util.find_spec("tensorboard") is not None

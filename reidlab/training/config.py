@@ -54,7 +54,7 @@ class TrainConfig:
     gamma: float = 0.1
     """See milestones."""
     loss_lr: float = 0.5
-    """Learning rate of what the loss itself learns, such as class centers; plain SGD."""
+    """Learning rate of what the loss itself learns, such as class centres; plain SGD."""
     freeze_norm: bool = False
     """Batch norm uses its running statistics while training, and does not change them."""
     clip_norm: float | None = None

@@ -72,7 +72,7 @@ class TrainingData:
         if self.config.in_memory is not None:
             return self.config.in_memory
         height, width = self.preprocess.size
-        return 3 * height * width * count <= MEMORY_LIMIT
+        return 3 * height * width * count * self.team.size <= MEMORY_LIMIT
 
     def _label(self, samples: Sequence[Sample]) -> None:
         class_of = {pid: i for i, pid in enumerate(self.ids)}
@@ -89,7 +89,12 @@ class TrainingData:
         self.attributes = {n: torch.tensor([table[n] for table in tables]) for n in names}
 
     def _sampler(self) -> PKSampler | ShuffleSampler:
-        config = self.config
+        config, processes = self.config, self.team.size
+        if config.batch_size < 2 * processes:
+            raise ValueError(
+                f"{processes} processes need {2 * processes} images per batch or more (P x K): "
+                f"batch norm cannot train on one; got {config.batch_size}"
+            )
         own: dict[str, int] = {
             "seed": config.seed,
             "rank": self.team.rank,

@@ -17,7 +17,7 @@ from reidlab.checkpoints import RunState
 from reidlab.data.samplers import epoch_seed
 from reidlab.data.samples import Sample
 from reidlab.models.layers import preprocess_of
-from reidlab.training.board import Board
+from reidlab.training.board import Board, check_wanted
 from reidlab.training.config import TrainConfig
 from reidlab.training.feed import TrainingData
 from reidlab.training.history import History
@@ -62,6 +62,7 @@ def fit(
     """
     with together() as team:
         device = team.device(config.device)
+        check_wanted(config.tensorboard)
         data = TrainingData(samples, preprocess_of(model), config, team, progress=progress)
         check_classes(model, len(data.ids))
         objective = Objective(model, loss)
@@ -72,6 +73,7 @@ def fit(
             options = {"processes": team.size, "writes": team.leads}
             run = RunState.open(config.out, same, config.restart, **options)
         history = History(run.restore(objective.parts(), optimizers))
+        team.agree((same, len(history)), "other data, settings or epochs")
         board = Board.open(config.out if team.leads else None, config.tensorboard, len(history) + 1)
         step = team.wrap(objective, device)
         devices = [device] if device.type == "cuda" else []
@@ -86,6 +88,7 @@ def fit(
                 run.save(objective.parts(), optimizers, history.rows, history.to_csv())
                 board.add(row)
         board.close()
+        team.copy_buffers(model)
     model.eval()
     return history
 

@@ -22,11 +22,17 @@ from torch import Tensor, distributed, nn
 
 from reidlab.paths import pick_device
 
+NETWORK = ("/gloo/", "[gloo]", "closed by peer", "reset by peer", "connection closed")
+CONTINUES = "what finished epochs have written is safe, and the same command continues there"
 PATIENCE = timedelta(minutes=30)  # how long a process waits for the others, for instance validating
 
 
-class ProcessLost(ConnectionError):
+class ProcessLost(RuntimeError):
     """Another process of the same training stopped, so this one cannot go on."""
+
+
+class _Stopped(BaseException):
+    """SIGTERM arrived. No `except Exception` or `except OSError` on the way may swallow it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,12 @@ class Team:
 
     def device(self, wanted: str | None) -> torch.device:
         """The device to train on: with several processes and no wish, a GPU for each."""
-        if self.size > 1 and wanted is None and torch.cuda.is_available():
+        if self.size > 1 and (wanted or "").startswith("cuda:"):
+            raise ValueError(
+                f"{self.size} processes cannot share {wanted}; leave out device (--device), then "
+                "each takes a GPU of its own"
+            )
+        if self.size > 1 and wanted in (None, "cuda") and torch.cuda.is_available():
             count = torch.cuda.device_count()
             if self.local_rank >= count:
                 raise ValueError(
@@ -83,6 +94,24 @@ class Team:
         box = [value]
         distributed.broadcast_object_list(box)
         return box[0]
+
+    def agree(self, what: Any, found: str) -> None:
+        """Raise unless all processes pass the same `what`: else they would wait for each other.
+
+        Raises:
+            ValueError: this process has something else than the leading one.
+        """
+        if self.tell(what) != what:
+            raise ValueError(
+                f"process {self.rank + 1} found {found} than the first one; all of them must see "
+                "the same files (--data, --out) and start with the same flags"
+            )
+
+    def copy_buffers(self, model: nn.Module) -> None:
+        """Give all processes the leading one's running statistics."""
+        if self.size > 1:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, 0)
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
@@ -117,14 +146,18 @@ def together() -> Iterator[Team]:
     try:
         with _told_to_stop():
             yield team
+    except _Stopped:
+        raise ProcessLost(
+            f"process {team.rank + 1} of {team.size} was told to stop, probably because another "
+            f"one ended; {CONTINUES}"
+        ) from None
     except RuntimeError as error:
         if not _is_about_others(error):
             raise
         raise ProcessLost(
-            f"another of the {team.size} processes stopped, so process {team.rank + 1} stops, too "
-            f"({_first_line(error)}); the last finished epoch is safe: the same command continues "
-            "there"
-        ) from None
+            f"another of the {team.size} processes stopped, see its message; so process "
+            f"{team.rank + 1} stops, too; {CONTINUES}"
+        ) from error
     finally:
         if joins:
             distributed.destroy_process_group()
@@ -138,11 +171,7 @@ def _is_about_others(error: RuntimeError) -> bool:
     """Whether the network between processes failed, not this process."""
     if isinstance(error, distributed.DistError):
         return True
-    return any(word in str(error).lower() for word in ("gloo", "connection", "nccl", "peer"))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:120]
+    return any(word in str(error).lower() for word in NETWORK)
 
 
 @contextmanager
@@ -153,10 +182,7 @@ def _told_to_stop() -> Iterator[None]:
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise ProcessLost(
-            "stopped from outside, probably because another process of this training ended; the "
-            "last finished epoch is safe: the same command continues there"
-        )
+        raise _Stopped
 
     before = signal.signal(signal.SIGTERM, stop)
     try:

@@ -1,4 +1,4 @@
-"""Trains three small networks, alone or under torchrun, and writes what was logged.
+"""Trains small networks, alone or under torchrun, and writes what was logged.
 
     python shared_training.py DATA OUT.json [RUN_FOLDER [die]]
 
@@ -45,7 +45,7 @@ class Norms(nn.Module):
 
 
 class Dies:
-    """`reid_loss` until the second process meets its tenth batch."""
+    """`reid_loss` until the second process meets its fifth batch."""
 
     __qualname__ = "reid_loss"
 
@@ -61,7 +61,7 @@ class Dies:
 
 def main(data, out, run=None, die=None):
     people = read_dataset(data).train
-    logs = {}
+    logs, called = {}, []
     noisy = TrainTransform(pad=2, erase=0.9)
     cases = {
         "frozen": (baseline_small(4, width=8, image_size=SIZE), reid_loss, {"freeze_norm": True}),
@@ -76,13 +76,17 @@ def main(data, out, run=None, die=None):
             loss = Dies(team.rank) if die else loss
             config = TrainConfig(**{**SETTINGS, "transform": noisy, "out": folder} | changes)
             history = fit(
-                model, people, loss, config, on_epoch=lambda epoch, model, row: {"seen": epoch}
+                model,
+                people,
+                loss,
+                config,
+                on_epoch=lambda epoch, model, row: called.append(epoch) or {"seen": epoch},
             )
             logs[name] = [
                 {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
                 for row in history.rows
             ]
-        Path(f"{out}.{team.rank}").write_text(json.dumps(logs))
+        Path(f"{out}.{team.rank}").write_text(json.dumps(logs | {"called": called}))
 
 
 if __name__ == "__main__":

@@ -326,7 +326,7 @@ def test_nameless_losses_are_told_apart(people, tmp_path):
 def test_a_restart_removes_what_the_old_run_left(people, tmp_path):
     run = tmp_path / "run"
     fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=run))
-    for name in ("model.safetensors", "model.json", ".checkpoint.pt.7.part"):
+    for name in ("model.safetensors", "model.json", ".checkpoint.pt.99999999.part"):
         (run / name).write_text("old")
 
     def stop(epoch, model, row):
@@ -341,6 +341,26 @@ def test_a_restart_removes_what_the_old_run_left(people, tmp_path):
             on_epoch=stop,
         )
     assert list(run.iterdir()) == []
+
+
+def test_files_of_others_stay(people, tmp_path):
+    """Of a process that lives, and of whoever keeps code in a folder named tensorboard."""
+    code, part = tmp_path / "tensorboard" / "code.py", tmp_path / f".log.csv.{os.getppid()}.part"
+    code.parent.mkdir()
+    for file in (code, part):
+        file.write_text("mine")
+    fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path, tensorboard=False))
+    assert code.exists() and part.exists()
+
+
+def test_a_flipped_byte_in_a_checkpoint_is_noticed(people, tmp_path):
+    fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
+    file = tmp_path / "checkpoint.pt"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="checkpoint.pt is damaged"):
+        fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
 
 
 def test_a_callback_may_return_numpy_numbers(people, tmp_path):

@@ -2,15 +2,20 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from reidlab.data.readers import read_dataset
 from reidlab.data.samplers import PKSampler, ShuffleSampler, share_of
-from reidlab.training import ProcessLost, Team, together
+from reidlab.data.transforms import EvalTransform
+from reidlab.training import ProcessLost, Team, TrainConfig, together
+from reidlab.training.feed import TrainingData
 
 SCRIPT = Path(__file__).parent / "shared_training.py"
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR"}
@@ -60,7 +65,10 @@ def test_two_processes_log_the_losses_of_one(both, case):
 
 def test_every_process_knows_the_whole_log(both):
     _, first, second = both
-    assert first == second
+    assert [first[case] for case in first if case != "called"] == [
+        second[case] for case in first if case != "called"
+    ]
+    assert len(first["called"]) == 15 and second["called"] == []  # one process evaluates
     assert [row["seen"] for row in first["norms"]] == [1, 2, 3]
 
 
@@ -133,4 +141,37 @@ def test_errors_of_the_training_itself_are_not_taken_for_a_lost_process(monkeypa
 
     assert not processes._is_about_others(RuntimeError("shape mismatch: 3 and 4"))
     assert processes._is_about_others(RuntimeError("[gloo] Connection closed by peer"))
-    assert issubclass(ProcessLost, OSError)  # the command line prints it without a traceback
+    assert not processes._is_about_others(RuntimeError("model's connection head is broken"))
+
+
+def test_a_signal_to_stop_is_swallowed_by_nobody_on_the_way(monkeypatch):
+    from reidlab.training import processes
+
+    monkeypatch.setattr(processes, "_joined", lambda: True)
+    for name in ("get_rank", "get_world_size"):
+        monkeypatch.setattr(processes.distributed, name, lambda: 2)
+    with pytest.raises(ProcessLost, match="told to stop"), together():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Exception:
+            pytest.fail("swallowed")
+
+
+@pytest.mark.parametrize("device", ["cuda:0", "cuda:1"])
+def test_processes_do_not_share_a_gpu(device):
+    with pytest.raises(ValueError, match=f"2 processes cannot share {device}"):
+        Team(1, 2, 1).device(device)
+
+
+def test_processes_that_found_different_things_stop(monkeypatch):
+    monkeypatch.setattr(Team, "tell", lambda self, value: "what the first found")
+    Team(1, 2).agree("what the first found", "other data")
+    with pytest.raises(ValueError, match="process 2 found other data than the first one"):
+        Team(1, 2).agree("something else", "other data")
+
+
+def test_a_share_of_one_image_is_refused(data):
+    config = TrainConfig(ids_per_batch=2, images_per_id=1, device="cpu")
+    with pytest.raises(ValueError, match="2 processes need 4 images per batch or more"):
+        TrainingData(read_dataset(data).train, EvalTransform((32, 16)), config, Team(0, 2))

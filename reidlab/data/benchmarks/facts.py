@@ -167,7 +167,7 @@ def how_to_obtain(benchmark: Benchmark) -> str:
     """Sentences that say where to obtain a benchmark, under which terms, and where to put it."""
     return (
         f"It is not downloaded for you. {benchmark.terms} {benchmark.where} Put it there, or say "
-        "where it is with root= or $REIDLAB_DATA"
+        "where it is with root= (--root) or $REIDLAB_DATA"
     )
 
 

@@ -43,7 +43,7 @@ def scan_folders(
         problems += wrong
         if parts[part]:
             where[part] = folder / name
-    for part in ("train", "query"):
+    for part in ("train", "query", "validation_query"):
         parts[part] = _real(parts.get(part, []), part)
     wrong, notes = check_people(where, parts)
     return parts, problems + wrong, notes

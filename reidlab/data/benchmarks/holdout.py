@@ -30,7 +30,7 @@ def hold_out(
     Raises:
         ValueError: fewer people than `count` can be held out.
     """
-    if not isinstance(count, int) or count < 1:
+    if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
         raise ValueError(f"expected {option} of 0 or more, got {count!r}")
     by_person: dict[int, list[Sample]] = {}
     for sample in train:

@@ -56,8 +56,9 @@ def scan_msmt17(
 
     Args:
         folder: `MSMT17_V1`, `MSMT17_V2`, or the folder that holds them.
-        benchmark: ignored, there is but this one.
-        variant: "v1", "v2" (faces blurred), or None for the one that is there, version 1 first.
+        benchmark: given when the dataset is asked for by its name, not by its path.
+        variant: "v1", "v2" (faces blurred), or None for the one that the path
+            names, else the one that is there, version 1 first.
         with_validation: train on the val list as well, as published transformers do; both lists
             show the same people.
 
@@ -71,9 +72,11 @@ def scan_msmt17(
         wanted = [VARIANTS[name] for name in VARIANTS if variant in (None, name)]
         expected = " or ".join(f"{top} with {train} and {test}" for top, train, test in wanted)
         raise ValueError(f"{folder} does not hold MSMT17: expected {expected} and the list files")
-    chosen = variant or there[0]
+    by_path = [name for name in there if folder.name.upper() == VARIANTS[name][0]]
+    named = by_path[0] if by_path and benchmark is None else None  # a path, not "msmt17"
+    chosen = variant or named or there[0]
     notes = []
-    if variant is None and len(there) > 1:
+    if not (variant or named) and len(there) > 1:
         notes.append(
             f"{folder} holds both versions; version 1 is read, variant='v2' chooses the other"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,10 @@ from reidlab.data.benchmarks.holdout import NO_CAMERA, OTHER_CAMERA, as_camera
 from reidlab.data.benchmarks.scan import Scan, check_people, drop_nobody
 from reidlab.data.samples import DISTRACTOR, JUNK, Sample
 
-CAMERA = re.compile(r"_c(\d{1,9})", re.ASCII)  # 0002_c1s1_000451_03.jpg
+log = logging.getLogger(__name__)
+
+CAMERA = re.compile(r"(?:^|_)c(\d{1,9})", re.ASCII)  # 0002_c1s1_000451_03.jpg
+ENDING = re.compile(r"(?<!\d)(\d{1,9})$", re.ASCII)
 SPLIT = {  # part -> the folder that is read, the first that is there
     "train": ("train_all", "train"),
     "query": ("query",),
@@ -55,8 +59,8 @@ def scan_persons(folder: Path, benchmark: Benchmark | None = None) -> Scan:
     """A folder per person, all of them to train on.
 
     The folder's name is the identity. Whole numbers are kept as they are (0 is a distractor, -1
-    junk, as in Market-1501); any other text gets the numbers after the largest one, in sorted
-    order. The camera comes from `_cN` in the file names where all of them have it; else every
+    junk, as in Market-1501). Other names keep the numbers that they end in ("person 7"), if all do
+    and no two are the same; else they get the numbers after the largest one, in sorted order. The camera comes from `_cN` in the file names where all of them have it; else every
     image says camera 0, and people who are held out later (`test_ids`, `validation_ids`) are
     searched as camera 1, so that the market protocol keeps their matches.
     """
@@ -75,7 +79,7 @@ def scan_split_persons(folder: Path, benchmark: Benchmark | None = None) -> Scan
     notes = []
     for name in UNUSED:
         if (top / name).is_dir():
-            notes.append(f"{top / name} is not read: its people are those of training or gallery")
+            log.info("%s is not read: its people are those of training or gallery", top / name)
     return _scan(top, {part: path for part, path in found.items() if path}, notes, benchmark)
 
 
@@ -101,7 +105,14 @@ def _scan(
     every = [image for own in found.values() for image in own]
     numbers, wrong = _numbers(top, {image.person for image in every})
     problems += wrong
-    cameras = bool(every) and all(image.camera is not None for image in every)
+    without = [image for image in every if image.camera is None]
+    cameras = bool(every) and not without
+    if 0 < len(without) < len(every):
+        notes.append(
+            f"{top}: {len(without):,} of {len(every):,} file names do not say the camera (_cN), "
+            f"for instance {without[0].path.name}; so nobody's camera is used, and matches under "
+            "the same camera count"
+        )
     parts = {part: _samples(own, numbers, cameras) for part, own in found.items()}
     notes += drop_nobody(parts, top)
     if not cameras:
@@ -153,6 +164,10 @@ def _numbers(top: Path, names: Iterable[str]) -> tuple[dict[str, int], list[str]
                 f"{top}: the folders {other} and {name} are the same number; rename one, or join "
                 "them if they show the same person"
             )
+    ends = [ENDING.search(name) for name in texts]
+    own = [int(end[1]) for end in ends if end]  # person 7, person 12
+    if len(own) == len(texts) == len(set(own) - set(taken) - {DISTRACTOR}):
+        return numbers | dict(zip(texts, own, strict=True)), problems
     first = max([DISTRACTOR, *taken]) + 1
     numbers |= {name: number for number, name in enumerate(texts, start=first)}
     return numbers, problems

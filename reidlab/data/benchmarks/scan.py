@@ -72,7 +72,11 @@ def judge(scan: Scan, *, validation_ids: int = 0, test_ids: int = 0, seed: int =
     for note in scan.notes:
         log.warning("%s", note)
     if scan.labelled and not parts["query"]:
-        log.warning("%s: nobody to search for; test_ids=N holds people out", scan.folder)
+        log.warning(
+            "%s: nobody to search for; test_ids=N (--test-ids N) holds people out", scan.folder
+        )
+    elif scan.labelled and not parts["gallery"]:
+        log.warning("%s: queries, but no gallery to search", scan.folder)
     return Splits(
         train=parts["train"],
         query=parts["query"],
@@ -92,12 +96,13 @@ def _check_hold_out(scan: Scan, validation_ids: int, test_ids: int) -> None:
             f"leave out {option}"
         )
     wanted = {
-        "validation_query": ("validation_ids", validation_ids),
-        "query": ("test_ids", test_ids),
+        "validation_query": ("validation folders", "validation_ids", validation_ids),
+        "validation_gallery": ("validation folders", "validation_ids", validation_ids),
+        "query": ("queries", "test_ids", test_ids),
+        "gallery": ("a gallery", "test_ids", test_ids),
     }
-    for part, (option, count) in wanted.items():
+    for part, (kind, option, count) in wanted.items():
         if count and scan.parts.get(part):
-            kind = "validation folders" if part == "validation_query" else "queries"
             raise ValueError(
                 f"{scan.folder} has {kind} with {len(people(scan.parts[part]))} people already; "
                 f"leave out {option}"
@@ -119,8 +124,7 @@ def check_people(
     if "train" in where and len(shown["train"]) < 2:
         problems.append(
             f"{where['train']} shows {len(shown['train'])} person in {len(parts['train'])} "
-            "images; training needs two people or more: check that the file names start with "
-            "different person ids"
+            "images; training needs two people or more: check the person ids"
         )
     if "query" in where and not shown["query"]:
         problems.append(f"{where['query']} holds distractors and junk only; no query")

@@ -52,7 +52,7 @@ def scan_table(path: Path, benchmark: Benchmark | None = None) -> Scan:
         table.problems.append(str(error))
     _without_cameras(table)
     table.problems += missing_files(path, table.lines)
-    table.notes += drop_nobody(table.parts, path)
+    table.notes += _repeated(table) + drop_nobody(table.parts, path)
     where = {part: f"{path}, split {part}" for part, own in table.parts.items() if own}
     problems, notes = check_people(where, table.parts)
     if not table.lines and not table.problems:
@@ -121,13 +121,34 @@ def _read_row(table: _Table, line: int, cells: dict[str, str]) -> None:
             f"{cells[column][:80]!r}"
         )
         return
-    path = os.path.join(os.path.dirname(table.file), cells["path"])
+    path = _locate(table.file, cells["path"])
     view = cells.get("viewid")
     sample = Sample(
         Path(path), int(cells["pid"]), int(cells["camid"]), viewid=int(view) if view else None
     )
     table.parts[cells.get("split", "train")].append(sample)
     table.lines.append((line, path))
+
+
+def _locate(file: Path, cell: str) -> str:
+    """The image that a cell names, relative to the table; written on Windows, it is found, too."""
+    path = os.path.normpath(os.path.join(os.path.dirname(file), cell))
+    if "\\" in cell and os.sep == "/" and not os.path.lexists(path):
+        return _locate(file, cell.replace("\\", "/"))
+    return path
+
+
+def _repeated(table: _Table) -> list[str]:
+    """A note when an image is listed more than once."""
+    first: dict[str, int] = {}
+    again = [(line, path) for line, path in table.lines if first.setdefault(path, line) != line]
+    if not again:
+        return []
+    line, path = again[0]
+    return [
+        f"{table.file}: {len(again):,} images are listed more than once, for instance {path} in "
+        f"lines {first[path]} and {line}; they are read each time"
+    ]
 
 
 def _wrong_cell(cells: dict[str, str]) -> tuple[str, str] | None:

@@ -14,8 +14,10 @@ from reidlab.data.samples import Sample
 
 
 def is_unlabelled(folder: Path) -> bool:
-    """Whether a manifest there says so: a folder of images alone could also lack its labels."""
-    return bool(_manifest(folder))
+    """Whether a manifest or the folder's name says so: images alone could also lack labels."""
+    return bool(_manifest(folder)) or (
+        folder.is_dir() and benchmark_called(folder, [LUPERSON]) is not None
+    )
 
 
 def scan_unlabelled(folder: Path, benchmark: Benchmark | None = None) -> Scan:
@@ -28,6 +30,8 @@ def scan_unlabelled(folder: Path, benchmark: Benchmark | None = None) -> Scan:
     problems, notes, samples = [], [], []
     try:
         images = nested_images(folder / "images" if manifest else folder)
+        if manifest:  # numbered: 999 comes before 1000
+            images = sorted(images, key=lambda path: (len(str(path)), str(path)))
         samples = [Sample(Path(path), pid, 0) for pid, path in enumerate(images, start=1)]
     except (OSError, ValueError) as error:
         problems.append(str(error))

@@ -12,6 +12,7 @@ from reidlab.data.samples import Sample
 
 FOLDERS = {"train": "image_train", "query": "image_query", "gallery": "image_test"}
 KEY_POINTS = ("keypoint_train.txt", "keypoint_test.txt")
+VIEWS = 8  # 0 to 7
 
 
 def is_veri776(folder: Path) -> bool:
@@ -62,12 +63,12 @@ def _read_views(folder: Path) -> tuple[dict[str, int], list[str]]:
             continue
         for number, line in enumerate(lines, start=1):
             words = line.split()
-            if len(words) > 1 and is_number(words[-1]):
+            if len(words) > 1 and is_number(words[-1]) and int(words[-1]) < VIEWS:
                 views[words[0].replace("\\", "/").rpartition("/")[2]] = int(words[-1])
             elif words:
                 problems.append(
-                    f"{path}, line {number}: expected an image, its key points and its view, "
-                    f"found {line.strip()[:80]!r}"
+                    f"{path}, line {number}: expected an image, its key points and its view "
+                    f"(0 to {VIEWS - 1}), found {line.strip()[:80]!r}"
                 )
                 break
     return views, problems

@@ -98,7 +98,7 @@ def make_dataset(
         if not overwrite:
             raise ValueError(
                 f"{folder} holds a dataset, but {reason}; "
-                "choose another folder, or overwrite=True to render it again"
+                "choose another folder, or overwrite=True (--overwrite) to render it again"
             )
         log.info("rendering %s again: %s", folder, reason)
     _build(folder, options, progress=progress, device=device)

@@ -251,3 +251,17 @@ def damage(folder: Path, shard: Mapping[str, Any]) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def contents_differ(folder: Path, shard: Mapping[str, Any]) -> str:
+    """Why the images of a shard are not the rendered ones, after reading them; empty when they are.
+
+    Raises:
+        OSError: an image cannot be read.
+    """
+    found = 0
+    for path in sorted((folder / shard["folder"]).glob("*.jpg")):
+        found = zlib.crc32(path.read_bytes(), found)
+    if found != shard["crc32"]:
+        return f"{shard['folder']} holds other pictures than those that were rendered there"
+    return ""

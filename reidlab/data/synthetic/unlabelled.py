@@ -142,7 +142,7 @@ def _listed(
     if not overwrite:
         raise ValueError(
             f"{folder} holds an unlabelled set, but {reason}; "
-            "choose another folder, or overwrite=True to render it again"
+            "choose another folder, or overwrite=True (--overwrite) to render it again"
         )
     return []
 

@@ -83,7 +83,10 @@ def test_of_two_versions_the_first_is_read_unless_asked(msmt, tmp_path):
     assert scan.name == "MSMT17 V1" and "both versions" in scan.notes[0]
     assert scan_dataset("msmt17", tmp_path, variant="v2").name == "MSMT17 V2"
     assert scan_dataset("msmt17", tmp_path, variant="v1").notes == []
-    assert scan_dataset(tmp_path / "MSMT17_V1").name == "MSMT17 V1"
+    for version in ("V1", "V2"):  # a path says which
+        scan = scan_dataset(tmp_path / f"MSMT17_{version}")
+        assert (scan.name, scan.notes) == (f"MSMT17 {version}", [])
+    assert "both versions" in scan_dataset(tmp_path).notes[0]
 
 
 def test_folders_in_other_capitals_are_found(msmt, tmp_path):
