@@ -135,7 +135,7 @@ def test_a_plain_market_folder_trains_with_people_held_out(market_folder, tmp_pa
     [
         ("trian baseline", "did you mean 'train'?"),
         ("data mkae", "did you mean 'data make'?"),
-        ("train", "which method?"),
+        ("train", "no method; write"),
         ("train baseline --data nowhere", "nowhere"),
         ("evaluate nowhere", "no model at nowhere"),
         ("train baseline --sampler shuffle", "leave out --sampler shuffle"),
@@ -192,3 +192,10 @@ def test_control_c_leaves_quietly(monkeypatch, capsys):
         assert left.value.code == 130
         assert f"interrupted; the same command {then}" in capsys.readouterr().err
     assert "a first session" in overview()
+
+
+def test_only_training_is_shared_by_processes(monkeypatch, capsys):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SystemExit):
+        main(["evaluate", "run"])
+    assert "process 1 of 2: evaluate is work for one process" in capsys.readouterr().err

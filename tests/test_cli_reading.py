@@ -34,6 +34,19 @@ def test_people_held_out_for_training_are_held_out_for_scoring(crops, tmp_path, 
     assert "q.npz: 6 images" in capsys.readouterr().out
 
 
+def test_people_who_were_trained_on_are_not_scored(crops, tmp_path, capsys):
+    run = tmp_path / "run"
+    main(["train", "baseline", "--data", str(crops), "--out", str(run), *FAST])
+    assert "next:" not in capsys.readouterr().out  # there is nobody to search for
+    for words, message in (
+        (["--data", str(crops), "--test-ids", "2"], "2 of 2 query people, for instance"),
+        (["--data", str(crops)], "train with --test-ids N to hold people out"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["evaluate", str(run), *words])
+        assert message in capsys.readouterr().err
+
+
 def test_a_dataset_by_name_is_found_below_the_root(market_folder, tmp_path):
     root = tmp_path / "sets"
     shutil.copytree(market_folder, root / "market1501")

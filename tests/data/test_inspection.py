@@ -14,6 +14,7 @@ from reidlab.data.inspection import inspect
 from reidlab.data.packs import MANIFEST
 from reidlab.data.readers import scan_dataset
 from reidlab.data.samples import Sample
+from reidlab.data.synthetic.unlabelled import make_unlabelled
 
 
 @pytest.fixture
@@ -331,3 +332,15 @@ def test_an_unknown_kind_is_refused():
         Finding("strange", "x")
     with pytest.raises(ValueError, match="warning"):
         Finding("unreadable", "x", level="fatal")
+
+
+def test_pictures_of_an_unlabelled_set_that_changed_places_are_noticed(tmp_path):
+    make_unlabelled(tmp_path / "crowd", 4, size=(32, 16), difficulty="smoke", cameras=2)
+    assert not inspect(scan_dataset(tmp_path / "crowd")).count("error")
+    first, second = sorted((tmp_path / "crowd" / "images" / "000").iterdir())[:2]
+    first.rename(tmp_path / "aside")
+    second.rename(first)
+    (tmp_path / "aside").rename(second)
+    report = inspect(scan_dataset(tmp_path / "crowd"))
+    assert [finding.kind for finding in report.findings if finding.level == "error"] == ["changed"]
+    assert "other pictures than those that were rendered" in report.findings[0].message

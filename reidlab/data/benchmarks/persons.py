@@ -60,8 +60,9 @@ def scan_persons(folder: Path, benchmark: Benchmark | None = None) -> Scan:
 
     The folder's name is the identity. Whole numbers are kept as they are (0 is a distractor, -1
     junk, as in Market-1501). Other names keep the numbers that they end in ("person 7"), if all do
-    and no two are the same; else they get the numbers after the largest one, in sorted order. The camera comes from `_cN` in the file names where all of them have it; else every
-    image says camera 0, and people who are held out later (`test_ids`, `validation_ids`) are
+    and no two are the same; else they get the numbers after the largest one, in sorted order. The
+    camera comes from `_cN` in the file names where all of them have it; else every image says
+    camera 0, and people who are held out later (`test_ids`, `validation_ids`) are
     searched as camera 1, so that the market protocol keeps their matches.
     """
     return _scan(folder, {"train": folder}, [], benchmark)

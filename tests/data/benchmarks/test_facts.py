@@ -25,7 +25,12 @@ def test_an_absent_benchmark_says_where_to_obtain_and_to_put_it(name, call, tmp_
     message = str(error.value)
     assert message.startswith(f"{benchmark.title} is not in {tmp_path}: expected a folder")
     assert benchmark.folders[0] in message
-    for sentence in (benchmark.where, benchmark.terms, "not downloaded", "root= or $REIDLAB_DATA"):
+    for sentence in (
+        benchmark.where,
+        benchmark.terms,
+        "not downloaded",
+        "root= (--root) or $REIDLAB_DATA",
+    ):
         assert sentence in message
 
 

@@ -17,7 +17,7 @@ def test_a_folder_per_person_trains_people_numbered_in_sorted_order(album, caplo
     assert found == {"Bo b": 1, "adam": 2, "zoë": 3, "明": 4}
     assert splits.cameras == [0] and len(splits.train) == 12
     assert splits.query == splits.gallery == []
-    assert "nobody to search for; test_ids=N holds people out" in caplog.text
+    assert "nobody to search for; test_ids=N (--test-ids N) holds people out" in caplog.text
 
 
 def test_people_are_held_out_for_test_and_validation(album, caplog):
@@ -144,3 +144,24 @@ def test_without_cameras_the_gallery_is_another_one(plant, tmp_path):
 def test_the_market_folders_are_preferred_to_what_was_prepared_from_them(prepared, plant_market):
     plant_market(prepared.parent, lambda p, c, s: f"{p}_c{c}_{s}.jpg")
     assert people(read_dataset(prepared.parent).train) == {1, 2, 3}
+
+
+def test_numbers_at_the_end_of_names_are_kept_when_they_tell_people_apart(plant, tmp_path):
+    plant(tmp_path / "a", ["visitor 28/1.jpg", "visitor 3/1.jpg", "ann 114/1.jpg"])
+    assert {s.path.parent.name: s.pid for s in read_dataset(tmp_path / "a").train} == {
+        "visitor 28": 28, "visitor 3": 3, "ann 114": 114,
+    }  # fmt: skip
+    for i, names in enumerate((("x 3", "y 3"), ("x 3", "ann"), ("x 0", "y 1"), ("x 7", "7"))):
+        plant(tmp_path / str(i), [f"{name}/1.jpg" for name in names])
+        numbered = {s.pid for s in read_dataset(tmp_path / str(i)).train}
+        assert numbered in ({1, 2}, {7, 8})
+
+
+def test_one_name_without_a_camera_is_mentioned(plant, tmp_path):
+    plant(tmp_path, ["1/c1_a.jpg", "1/x_c2_a.jpg", "2/c2_a.jpg", "2/stray.jpg"])
+    scan = scan_dataset(tmp_path)
+    assert "1 of 4 file names do not say the camera (_cN), for instance stray.jpg" in scan.notes[0]
+    assert {s.camid for s in scan.parts["train"]} == {0}
+    (tmp_path / "2" / "stray.jpg").unlink()
+    assert scan_dataset(tmp_path).notes == []
+    assert {s.camid for s in read_dataset(tmp_path).train} == {1, 2}

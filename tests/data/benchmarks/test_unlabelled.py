@@ -84,3 +84,16 @@ def test_a_set_rendered_by_this_package_is_read(tmp_path):
     splits = read_dataset(tmp_path / "set")
     assert len(splits.train) == 3 and not splits.labelled
     assert splits.name == "synthetic-a unlabelled (smoke)"
+
+
+def test_a_path_of_that_name_is_read_like_the_name(luperson):
+    by_path, by_name = read_dataset(luperson), read_dataset("luperson", luperson.parent)
+    assert by_path.fingerprint == by_name.fingerprint and not by_path.labelled
+
+
+def test_shards_beyond_a_thousand_keep_their_order(plant, tmp_path):
+    plant(tmp_path / "images", [f"{n:03d}/{n:06d}.jpg" for n in (0, 101, 999, 1000, 1001)])
+    manifest = {"format": 1, "kind": "unlabelled", "name": "crowd", "count": 5, "shards": []}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    names = [s.path.stem for s in read_dataset(tmp_path).train]
+    assert names == sorted(names)

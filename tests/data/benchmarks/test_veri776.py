@@ -78,3 +78,15 @@ def test_training_vehicles_can_be_held_out(veri, plant):
     plant(veri / "image_train", (f"0003_c00{c}_1_0.jpg" for c in (1, 2)))
     splits = read_dataset(veri, validation_ids=1)
     assert len(people(splits.train)) == 2 and len(people(splits.validation[0])) == 1
+
+
+def test_views_belong_to_the_fingerprint(veri):
+    before = read_dataset(veri).fingerprint
+    write_views(veri)
+    assert read_dataset(veri).fingerprint != before
+
+
+def test_a_line_that_was_cut_is_no_view(veri):
+    (veri / "keypoint_train.txt").write_text("image_train/a.jpg -1 -1 143 57\n")
+    with pytest.raises(ValueError, match="line 1: expected an image, its key points and its view"):
+        read_dataset(veri)
