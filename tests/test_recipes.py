@@ -48,6 +48,14 @@ def test_the_paper_recipe_holds_the_published_numbers():
     )
 
 
+def test_settings_and_seed_reach_a_loss_that_learns():
+    chosen = dataclasses.replace(recipe("baseline", "paper"), loss_arguments={"center_weight": 0.1})
+    model = recipe("baseline").build(3)
+    one, other = (chosen.bound_loss(model, seed=seed) for seed in (0, 1))
+    assert one.center_weight == 0.1 and one.centers.shape == (3, 256)
+    assert not torch.equal(one.centers, other.centers)
+
+
 def test_a_loss_that_learns_asks_for_its_network():
     with pytest.raises(ValueError, match="ReidCenterLoss has parameters that fit a network"):
         recipe("baseline", "paper").bound_loss()

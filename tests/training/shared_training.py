@@ -59,6 +59,15 @@ class Dies:
         return reid_loss(model, batch)
 
 
+def noting(model, batch):
+    """`reid_loss`, which writes down what random layers would draw from."""
+    noting.seeds.add(torch.initial_seed())
+    return reid_loss(model, batch)
+
+
+noting.seeds = set()
+
+
 def main(data, out, run=None, die=None):
     people = read_dataset(data).train
     logs, called = {}, []
@@ -68,7 +77,7 @@ def main(data, out, run=None, die=None):
         "norms": (Norms(), reid_loss, {"optimizer": "sgd", "clip_norm": 0.5}),
         "centers": (Norms(), ReidCenterLoss(4, 8, center_weight=0.1), {"loss_lr": 0.1}),
         "batch norm": (baseline_small(4, width=8, image_size=SIZE), reid_loss, {}),
-        "shuffle": (Norms(), reid_loss, {"sampler": "shuffle"}),
+        "shuffle": (Norms(), noting, {"sampler": "shuffle"}),
     }
     with together() as team:
         for name, (model, loss, changes) in cases.items():
@@ -86,7 +95,9 @@ def main(data, out, run=None, die=None):
                 {k: v for k, v in row.items() if k not in ("seconds", "images_per_second")}
                 for row in history.rows
             ]
-        Path(f"{out}.{team.rank}").write_text(json.dumps(logs | {"called": called}))
+        Path(f"{out}.{team.rank}").write_text(
+            json.dumps(logs | {"called": called, "seeds": sorted(noting.seeds)})
+        )
 
 
 if __name__ == "__main__":

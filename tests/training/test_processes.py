@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from reidlab.checkpoints import RunState
 from reidlab.data.readers import read_dataset
 from reidlab.data.samplers import PKSampler, ShuffleSampler, share_of
 from reidlab.data.transforms import EvalTransform
@@ -65,11 +66,18 @@ def test_two_processes_log_the_losses_of_one(both, case):
 
 def test_every_process_knows_the_whole_log(both):
     _, first, second = both
-    assert [first[case] for case in first if case != "called"] == [
-        second[case] for case in first if case != "called"
+    own = ("called", "seeds")
+    assert [first[case] for case in first if case not in own] == [
+        second[case] for case in first if case not in own
     ]
     assert len(first["called"]) == 15 and second["called"] == []  # one process evaluates
     assert [row["seen"] for row in first["norms"]] == [1, 2, 3]
+
+
+def test_random_layers_draw_differently_in_each_process_and_the_first_as_if_alone(both):
+    one, first, second = both
+    assert one["seeds"] == first["seeds"] and len(one["seeds"]) == 3  # one per epoch
+    assert not set(first["seeds"]) & set(second["seeds"])
 
 
 def test_batch_norm_keeps_its_own_statistics_in_each_process(both):
@@ -142,6 +150,25 @@ def test_errors_of_the_training_itself_are_not_taken_for_a_lost_process(monkeypa
     assert not processes._is_about_others(RuntimeError("shape mismatch: 3 and 4"))
     assert processes._is_about_others(RuntimeError("[gloo] Connection closed by peer"))
     assert not processes._is_about_others(RuntimeError("model's connection head is broken"))
+
+
+def test_a_lost_connection_is_told_as_a_lost_process(monkeypatch):
+    from reidlab.training import processes
+
+    monkeypatch.setattr(processes, "_joined", lambda: True)
+    for name in ("get_rank", "get_world_size"):
+        monkeypatch.setattr(processes.distributed, name, lambda: 2)
+    with pytest.raises(ProcessLost, match="another of the 2 processes stopped"), together():
+        raise RuntimeError("[../gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+    with pytest.raises(RuntimeError, match="shapes") as own, together():
+        raise RuntimeError("shapes differ")
+    assert not isinstance(own.value, ProcessLost)
+
+
+def test_only_the_leading_process_writes(tmp_path):
+    run = RunState.open(tmp_path, {"a": 1}, processes=2, writes=False)
+    run.save({}, torch.optim.SGD([torch.zeros(1)]), [], "log")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_signal_to_stop_is_swallowed_by_nobody_on_the_way(monkeypatch):
