@@ -52,8 +52,7 @@ MARKET = Benchmark(
     # The dataset's own readme, and Zheng et al. 2015, section 3. `bounding_box_test` holds 19,732
     # files: 13,115 of the 750 people, 2,798 distractors, 3,819 junk.
     counts={"": {"train": (12936, 751), "query": (3368, 750), "gallery": (15913, 750)}},
-    where="Its authors give it out at "
-    "https://zheng-lab.cecs.anu.edu.au/Project/project_reid.html.",
+    where="Its authors give it out at https://zheng-lab.cecs.anu.edu.au/Project/project_reid.html.",
     terms="For research only.",
     source="Zheng et al. 2015, Scalable Person Re-identification: A Benchmark (ICCV)",
 )
