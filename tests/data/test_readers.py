@@ -175,7 +175,7 @@ def test_market_is_found_below_the_data_folder(market_folder, tmp_path, monkeypa
     root = tmp_path / "root"
     (root / "cache").mkdir(parents=True)
     with pytest.raises(
-        ValueError, match="Market-1501 is not in .*root: .*for research at https://zheng-lab"
+        ValueError, match="Market-1501 is not in .*root: .*research only.*https://zheng-lab"
     ):
         read_dataset("market1501", root)
     shutil.copytree(market_folder, root / "other")
