@@ -22,7 +22,7 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from reidlab.embedding import Embeddings  # noqa: E402
-from reidlab.evaluation import evaluate, measure  # noqa: E402
+from reidlab.evaluation.protocols import evaluate, measure  # noqa: E402
 
 
 def make_labels(args, generator):

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import reidlab.ranking
+import reidlab.ranking.blocks
 from reidlab.embedding import Embeddings
 from reidlab.ranking import Ranking, distance_blocks, rank
 
@@ -67,12 +67,12 @@ def test_rank_does_not_depend_on_the_size_of_the_blocks(monkeypatch):
     distance = (torch.rand(23, 40, generator=torch.Generator().manual_seed(2)) * 5).floor()
     whole = rank(blank(23), blank(40), 6, distance=distance)
     for entries in (1, 40, 7 * 40 + 3):
-        monkeypatch.setattr(reidlab.ranking, "BLOCK_ENTRIES", entries)
+        monkeypatch.setattr(reidlab.ranking.blocks, "BLOCK_ENTRIES", entries)
         assert rank(blank(23), blank(40), 6, distance=distance).order.equal(whole.order)
 
 
 def test_blocks_cover_every_query_once_and_stay_small(monkeypatch):
-    monkeypatch.setattr(reidlab.ranking, "BLOCK_ENTRIES", 100)
+    monkeypatch.setattr(reidlab.ranking.blocks, "BLOCK_ENTRIES", 100)
     query, gallery = make(torch.randn(23, 4)), make(torch.randn(30, 4))
     rows = []
     for part, block in distance_blocks(query, gallery):
@@ -175,7 +175,7 @@ def test_a_distance_of_another_shape_is_refused(shape):
 
 
 def test_a_nan_distance_is_refused_with_its_place(monkeypatch):
-    monkeypatch.setattr(reidlab.ranking, "BLOCK_ENTRIES", 3)
+    monkeypatch.setattr(reidlab.ranking.blocks, "BLOCK_ENTRIES", 3)
     distance = torch.zeros(4, 3)
     distance[2, 1] = float("nan")
     with pytest.raises(ValueError, match="query 2, gallery image 1"):

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import reidlab.evaluation
-import reidlab.ranking
+import reidlab.ranking.blocks
 from reidlab.embedding import Embeddings
-from reidlab.evaluation import evaluate, measure, places_of
+from reidlab.evaluation import evaluate
+from reidlab.evaluation.protocols import AP_FORMS, measure, places_of
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def blank(pids, camids, source=""):
@@ -250,7 +250,7 @@ def test_features_are_ranked_by_cosine_at_any_scale(monkeypatch):
     assert_same_scores(evaluate(query, gallery), expected)
     scaled = Embeddings(g * (1 + 30 * torch.rand(40, 1, generator=generator)), *labels[2:])
     assert_same_scores(evaluate(query, scaled), expected)
-    monkeypatch.setattr(reidlab.ranking, "BLOCK_ENTRIES", 100)
+    monkeypatch.setattr(reidlab.ranking.blocks, "BLOCK_ENTRIES", 100)
     assert_same_scores(evaluate(query, gallery), expected)
 
 
@@ -283,7 +283,7 @@ def test_the_distance_given_is_left_unchanged(golden):
 def test_both_forms_come_from_one_pass(golden):
     query, gallery, distance, _ = golden
     scores = measure(query, gallery, distance)
-    for form in reidlab.evaluation.AP_FORMS:
+    for form in AP_FORMS:
         single = evaluate(query, gallery, distance=distance, ap=form).per_query.ap
         np.testing.assert_array_equal(scores[form], single)
 
