@@ -53,6 +53,8 @@ _HOME = {
     "load_embeddings": "embedding",
     "Ranking": "ranking",
     "rank": "ranking",
+    "k_reciprocal": "ranking",
+    "expand_query": "ranking",
     "Scores": "evaluation",
     "evaluate": "evaluation",
 }
@@ -72,7 +74,7 @@ if TYPE_CHECKING:
     from reidlab.evaluation import Scores, evaluate
     from reidlab.losses import ReidCenterLoss, reid_loss
     from reidlab.models.baseline import baseline_resnet50, baseline_small
-    from reidlab.ranking import Ranking, rank
+    from reidlab.ranking import Ranking, expand_query, k_reciprocal, rank
     from reidlab.recipes import Recipe, recipe
     from reidlab.training import History, TrainConfig, fit
 

@@ -1,9 +1,9 @@
-"""Folders, files that appear whole or not at all, and the device to compute on."""
+"""Folders, files that appear whole or not at all, the device to compute on and its memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def in_checkout() -> bool:
@@ -133,3 +134,48 @@ def pick_device(device: str | torch.device | None = None) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process may still take on `device`, within a container's limit, too."""
+    import psutil
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = psutil.virtual_memory().available
+    limit = memory_limit(control_groups())
+    return free if limit is None else min(free, limit - psutil.Process().memory_info().rss)
+
+
+def control_groups(root: Path = CGROUP, own: Path = Path("/proc/self/cgroup")) -> list[Path]:
+    """Folders that may limit this process: its own control group, those above it, and `root`."""
+    lines = [line.partition("::")[2] for line in read_setting(own).splitlines() if "::" in line]
+    below = Path(lines[0].strip("/")) if lines else Path()
+    return [root / part for part in (below, *below.parents) if ".." not in part.parts]
+
+
+def memory_limit(folders: Sequence[Path]) -> int | None:
+    """Bytes that the smallest limit in `folders` allows, `None` without one (cgroup 2, then 1)."""
+    texts = [read_setting(folder / "memory.max") for folder in folders]
+    texts.append(read_setting(folders[-1] / "memory" / "memory.limit_in_bytes"))
+    limits = [int(text) for text in texts if text.isdigit()]
+    smallest = min(limits, default=None)
+    return None if smallest is None or smallest > 2**60 else smallest  # a huge one means none
+
+
+def read_setting(path: Path) -> str:
+    """The text of a small system file, empty where there is none."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def readable(count: float) -> str:
+    """Bytes for people: `74.1 GB`, powers of 1000."""
+    for unit in ("bytes", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -14,6 +14,7 @@ import torch
 
 from reidlab.cli import doctor, health, machine, main
 from reidlab.cli.health import Finding
+from reidlab.paths import readable
 
 
 def run(*words):
@@ -240,7 +241,7 @@ def test_caches_are_measured(monkeypatch, tmp_path):
     ("count", "text"), [(0, "0 bytes"), (999, "999 bytes"), (1e6, "1.0 MB"), (2.5e12, "2500.0 GB")]
 )
 def test_sizes_are_readable(count, text):
-    assert health.readable(count) == text
+    assert readable(count) == text
 
 
 def test_a_damaged_shipped_model_is_a_problem(monkeypatch, tmp_path):

@@ -17,7 +17,6 @@ from torch import nn
 
 from reidlab.checkpoints import load_model, read_card
 from reidlab.cli import complain
-from reidlab.cli.health import readable
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading, read_again
 from reidlab.data.readers import read_dataset
@@ -29,6 +28,7 @@ from reidlab.embedding import (
     embed_blocks,
     save_blocks,
 )
+from reidlab.paths import readable
 
 EXAMPLES = """
   reidlab embed run --part gallery --out gallery.parquet

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from reidlab import __version__
-from reidlab.paths import CHECKOUT, data_root, in_checkout, shipped
+from reidlab.paths import CHECKOUT, data_root, in_checkout, readable, shipped
 
 Status = Literal["ok", "note", "problem"]
 REQUIREMENT = re.compile(r"([A-Za-z0-9_.-]+)(?:\[[\w,-]+\])?\s*>=\s*([\w.]+)")
@@ -230,15 +230,6 @@ def size_of(folder: Path) -> int:
             except FileNotFoundError:  # removed in between
                 continue
     return total
-
-
-def readable(count: float) -> str:
-    """Bytes for people: `74.1 GB`, powers of 1000."""
-    for unit in ("bytes", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def checkpoints() -> list[Finding]:

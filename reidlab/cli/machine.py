@@ -13,11 +13,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from reidlab.cli.health import Finding, readable
-from reidlab.paths import data_root, pick_device
+from reidlab.cli.health import Finding
+from reidlab.paths import (
+    control_groups,
+    data_root,
+    memory_limit,
+    pick_device,
+    read_setting,
+    readable,
+)
 
 LOW = 2e9  # bytes; below this something fails sooner or later
-CGROUP = Path("/sys/fs/cgroup")
 ELSEWHERE = "set $REIDLAB_DATA to a folder that you may write"
 
 
@@ -61,18 +67,11 @@ def usable_cores(folders: Sequence[Path] | None = None) -> int:
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
 
 
-def control_groups(root: Path = CGROUP, own: Path = Path("/proc/self/cgroup")) -> list[Path]:
-    """Folders that may limit this process: its own control group, those above it, and `root`."""
-    lines = [line.partition("::")[2] for line in _read(own).splitlines() if "::" in line]
-    below = Path(lines[0].strip("/")) if lines else Path()
-    return [root / part for part in (below, *below.parents) if ".." not in part.parts]
-
-
 def cpu_quota(folders: Sequence[Path]) -> float | None:
     """Cores that the smallest limit in `folders` allows, `None` without one (cgroup 2, then 1)."""
-    pairs = [_read(folder / "cpu.max").split() for folder in folders]
+    pairs = [read_setting(folder / "cpu.max").split() for folder in folders]
     root = folders[-1] / "cpu"
-    pairs.append([_read(root / f"cpu.cfs_{name}_us") for name in ("quota", "period")])
+    pairs.append([read_setting(root / f"cpu.cfs_{name}_us") for name in ("quota", "period")])
     limits = [
         int(pair[0]) / int(pair[1])
         for pair in pairs
@@ -127,15 +126,6 @@ def memory() -> list[Finding]:
     return [check_memory(state.available, state.total, memory_limit(control_groups()))]
 
 
-def memory_limit(folders: Sequence[Path]) -> int | None:
-    """Bytes that the smallest limit in `folders` allows, `None` without one (cgroup 2, then 1)."""
-    texts = [_read(folder / "memory.max") for folder in folders]
-    texts.append(_read(folders[-1] / "memory" / "memory.limit_in_bytes"))
-    limits = [int(text) for text in texts if text.isdigit()]
-    smallest = min(limits, default=None)
-    return None if smallest is None or smallest > 2**60 else smallest  # a huge one means none
-
-
 def check_memory(available: int, total: int, limit: int | None) -> Finding:
     """Note when less than 2 GB can be used."""
     value = f"{readable(available)} of {readable(total)} free"
@@ -145,14 +135,6 @@ def check_memory(available: int, total: int, limit: int | None) -> Finding:
         advice = "close other programs; the notebooks need about 2 GB"
         return Finding("memory", "note", value, advice)
     return Finding("memory", "ok", value)
-
-
-def _read(path: Path) -> str:
-    """The text of a small system file, empty where there is none."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
 
 
 def folders() -> list[Finding]:

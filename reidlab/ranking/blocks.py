@@ -37,7 +37,7 @@ def distance_blocks(
             iterating).
     """
     if distance is None:
-        _check_features(query, gallery)
+        check_features(query, gallery)
         query, gallery = query.normalized(), gallery.normalized()
     else:
         distance = distance.detach() if isinstance(distance, Tensor) else np.asarray(distance)
@@ -52,7 +52,7 @@ def distance_blocks(
 def cosine_distance(query: Tensor, gallery: Tensor) -> Tensor:
     """Squared Euclidean distance 2 - 2 cos of unit rows (B, D) and (G, D) -> (B, G) in [0, 4]."""
     with torch.autocast(query.device.type, enabled=False):  # half precision would reorder
-        return torch.matmul(query.to(gallery.dtype), gallery.T).mul_(-2).add_(2).clamp_(min=0)
+        return torch.matmul(-2 * query.to(gallery.dtype), gallery.T).add_(2).clamp_(min=0)
 
 
 def _blocks(
@@ -89,7 +89,7 @@ def _check_numbers(block: Tensor, start: int) -> None:
         )
 
 
-def _check_features(query: Embeddings, gallery: Embeddings) -> None:
+def check_features(query: Embeddings, gallery: Embeddings) -> None:
     """Raise unless the features of both sides can be compared."""
     widths = query.features.shape[1], gallery.features.shape[1]
     if widths[0] != widths[1]:

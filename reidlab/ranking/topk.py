@@ -5,6 +5,7 @@ Shapes: Q queries, G gallery images, K places kept, B queries of one block.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -47,6 +48,31 @@ def rank(query: Embeddings, gallery: Embeddings, k: int, *, distance: Any = None
 
 def nearest(distance: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Columns and values of the k smallest entries per row, (B, k) each; ties in column order.
+
+    A long row is read once: the minima of its groups of neighbouring columns say which k groups
+    hold the k smallest entries, and only these are looked at again.
+
+    Args:
+        distance: (B, G) without NaN.
+        k: 1..G.
+    """
+    rows, width = distance.shape
+    size = 32 * max(1, round(math.sqrt(width / k) / 32))  # few groups, and few columns in k of them
+    groups = width // size
+    if groups < 2 * k:  # hardly fewer candidates than columns
+        return _smallest(distance, k)
+    minima = distance[:, : groups * size].unflatten(1, (groups, size)).amin(dim=2)
+    chosen = _smallest(minima, k)[0].sort(dim=1).values  # (B, k), left to right
+    inside = torch.arange(size, device=distance.device)
+    columns = (chosen[:, :, None] * size + inside).flatten(1)  # (B, k * size), still rising
+    rest = torch.arange(groups * size, width, device=distance.device).expand(rows, -1)
+    columns = torch.cat([columns, rest], dim=1)
+    places, values = _smallest(distance.gather(1, columns), k)
+    return columns.gather(1, places), values
+
+
+def _smallest(distance: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The same for short rows.
 
     `topk` alone would pick and order equal entries as it likes; the k-th value it finds says which
     columns are surely in and how many of the equal ones still fit.

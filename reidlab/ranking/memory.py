@@ -1,0 +1,101 @@
+"""How much memory a re-ranking may need, said before it begins.
+
+Shapes: Q queries, G gallery images, N = Q + G items, D embedding width, K places kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+
+from reidlab.paths import free_memory, readable
+from reidlab.ranking.blocks import BLOCK_ENTRIES
+from reidlab.ranking.neighbours import BLOCK_PAIRS
+from reidlab.ranking.pairs import LEAST_ROWS
+
+
+@dataclass(frozen=True)
+class MemoryNeed:
+    """Bytes beyond the inputs, at most; `print` shows them.
+
+    Args:
+        result: of what is returned.
+        features: of one normalised copy, and one more while it is made.
+        neighbours: of lists and sparse vectors.
+        blocks: of what is held while a block is worked on.
+    """
+
+    result: int
+    features: int
+    neighbours: int
+    blocks: int
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return self.result + self.features + self.neighbours + self.blocks
+
+    def __str__(self) -> str:
+        """`at most 620.1 MB (result 214.4 MB, features 39.5 MB, ...)`."""
+        parts = ", ".join(f"{f.name} {readable(getattr(self, f.name))}" for f in fields(self))
+        return f"at most {readable(self.total)} ({parts})"
+
+
+def reciprocal_memory(
+    num_query: int,
+    num_gallery: int,
+    width: int,
+    *,
+    k1: int = 20,
+    k2: int = 6,
+    k: int | None = None,
+) -> MemoryNeed:
+    """What `k_reciprocal` holds at most beyond its inputs.
+
+    The parts that grow with the gallery are the normalised features, 4 N D bytes, and the sparse
+    vectors. A vector has at most L + 3 L (k1 + 1) / 18 entries or so before the mean over k2 others
+    and k2 times as many after it; trained features share most of them and need a fifth.
+
+    Args:
+        num_query: Q.
+        num_gallery: G.
+        width: D; 0 where a distance matrix takes the place of features.
+        k1: neighbours tested for reciprocity.
+        k2: neighbours averaged over.
+        k: places kept, or None for all distances.
+    """
+    items = num_query + num_gallery
+    length, half = k1 + 1, round(k1 / 2) + 1
+    own = length * (1 + (half - 1) // 3)  # a set joins if fewer than a third of it is new
+    mixed = min(items, own * k2)
+    rows = max(LEAST_ROWS, BLOCK_ENTRIES // items)
+    return MemoryNeed(
+        result=num_query * (4 * num_gallery if k is None else 12 * k),
+        features=2 * 4 * items * width,
+        neighbours=items * (8 * max(length, k2) + 45 * min(items, own) + 44 * mixed),
+        blocks=rows * items * (5 * 4 + 1) + 120 * (BLOCK_PAIRS + items),
+    )
+
+
+def check_free(need: MemoryNeed, device: torch.device) -> None:
+    """Raise unless `device` has that much memory free.
+
+    Raises:
+        ValueError: it has not; says what would need less.
+    """
+    free = free_memory(device)
+    if need.total <= free:
+        return
+    advice = [
+        "k=50 keeps 50 places of each query, not all distances" if need.result > free / 4 else "",
+        "rank(query, gallery, k) to pick candidates and re-rank these",
+        "more queries at a time do not help: the gallery's neighbours take the room"
+        if need.neighbours > free / 2
+        else "",
+        "move the embeddings to the CPU with .to('cpu')" if device.type == "cuda" else "",
+    ]
+    raise ValueError(
+        f"re-ranking needs {need} on {device}, where {readable(free)} are free; "
+        f"what helps: {'; '.join(line for line in advice if line)}"
+    )
