@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+CHUNK = 8192  # rows worked on at once
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Embeddings:
@@ -92,11 +94,15 @@ class Embeddings:
 
     def normalized(self) -> Embeddings:
         """Features scaled to unit L2 norm, in float32 or wider; a row of zeros stays zero."""
-        features = self.features.to(torch.promote_types(self.features.dtype, torch.float32))
-        if features.numel():  # largest entry 1 first: squares neither overflow nor vanish
-            largest = features.abs().amax(dim=1, keepdim=True)  # (N, 1)
-            features = features / largest.masked_fill(largest == 0, 1.0)
-        unit = torch.nn.functional.normalize(features, dim=1)
+        kind = torch.promote_types(self.features.dtype, torch.float32)
+        unit = torch.empty_like(self.features, dtype=kind)
+        for start in range(0, len(self), CHUNK):  # no further copy of all features
+            rows = slice(start, start + CHUNK)
+            part = self.features[rows].to(kind)
+            if part.numel():  # largest entry 1 first: squares neither overflow nor vanish
+                largest = part.abs().amax(dim=1, keepdim=True)  # (N, 1)
+                part = part / largest.masked_fill(largest == 0, 1.0)
+            unit[rows] = torch.nn.functional.normalize(part, dim=1)
         return Embeddings(unit, self.pids, self.camids, self.paths, self.source)
 
 
@@ -128,7 +134,7 @@ def _labels(name: str, values: Any, features: Tensor) -> Tensor:
 
 def _check_finite(features: Tensor, paths: tuple[Any, ...]) -> None:
     """Raise if any feature is NaN or infinite, naming the first such row."""
-    parts = features.split(65_536)  # isfinite makes copies: not of all features at once
+    parts = features.split(CHUNK)  # isfinite makes copies: not of all features at once
     bad = torch.cat([~part.isfinite().all(dim=1) for part in parts]).nonzero().flatten()
     if len(bad):
         first = int(bad[0])

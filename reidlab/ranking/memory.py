@@ -17,7 +17,7 @@ from reidlab.ranking.pairs import LEAST_ROWS
 
 @dataclass(frozen=True)
 class MemoryNeed:
-    """Bytes beyond the inputs, at most; `print` shows them.
+    """Bytes beyond the inputs that are expected; `print` shows them.
 
     Args:
         result: of what is returned.
@@ -37,9 +37,9 @@ class MemoryNeed:
         return self.result + self.features + self.neighbours + self.blocks
 
     def __str__(self) -> str:
-        """`at most 620.1 MB (result 214.4 MB, features 39.5 MB, ...)`."""
+        """`about 602.5 MB (result 214.4 MB, features 79.0 MB, ...)`."""
         parts = ", ".join(f"{f.name} {readable(getattr(self, f.name))}" for f in fields(self))
-        return f"at most {readable(self.total)} ({parts})"
+        return f"about {readable(self.total)} ({parts})"
 
 
 def reciprocal_memory(
@@ -51,11 +51,11 @@ def reciprocal_memory(
     k2: int = 6,
     k: int | None = None,
 ) -> MemoryNeed:
-    """What `k_reciprocal` holds at most beyond its inputs.
+    """What `k_reciprocal` is expected to hold beyond its inputs.
 
-    The parts that grow with the gallery are the normalised features, 4 N D bytes, and the sparse
-    vectors. A vector has at most L + 3 L (k1 + 1) / 18 entries or so before the mean over k2 others
-    and k2 times as many after it; trained features share most of them and need a fifth.
+    Everything but the result grows with N, not with its square. Sparse vectors had 0.5 to 1.2 times
+    (k1 + 1) entries in trials, and 1 to 0.85 k2 times as many after the mean over k2 of them, most
+    for features without any structure; 1.5 and k2 times are reckoned with here.
 
     Args:
         num_query: Q.
@@ -66,14 +66,14 @@ def reciprocal_memory(
         k: places kept, or None for all distances.
     """
     items = num_query + num_gallery
-    length, half = k1 + 1, round(k1 / 2) + 1
-    own = length * (1 + (half - 1) // 3)  # a set joins if fewer than a third of it is new
-    mixed = min(items, own * k2)
+    length = min(k1 + 1, items)
+    own = min(items, 3 * length // 2)  # entries of a vector,
+    mixed = min(items, length * k2)  # and of a mean of k2
     rows = max(LEAST_ROWS, BLOCK_ENTRIES // items)
     return MemoryNeed(
         result=num_query * (4 * num_gallery if k is None else 12 * k),
         features=2 * 4 * items * width,
-        neighbours=items * (8 * max(length, k2) + 45 * min(items, own) + 44 * mixed),
+        neighbours=items * (8 * max(length, k2) + 45 * own + 44 * mixed),
         blocks=rows * items * (5 * 4 + 1) + 120 * (BLOCK_PAIRS + items),
     )
 
