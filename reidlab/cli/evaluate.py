@@ -1,12 +1,11 @@
-"""`reidlab evaluate RUN`, `reidlab evaluate --official SOURCE FILE`."""
+"""`reidlab evaluate RUN`, or `--official SOURCE FILE`, or `--embeddings QUERY GALLERY`."""
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,12 +13,13 @@ import tyro
 from torch import nn
 
 from reidlab.checkpoints import atomic_write, load_model, load_official, read_card
+from reidlab.cli.feature_files import read_sides
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading, read_again
+from reidlab.cli.scoring import Scoring, as_json
 from reidlab.data.samples import Splits, people
-from reidlab.embedding import embed
-from reidlab.evaluation import Scores, evaluate
-from reidlab.paths import make_folder
+from reidlab.embedding import Embeddings, embed
+from reidlab.paths import make_folder, pick_device
 from reidlab.ranking import rank
 
 EXAMPLES = """
@@ -28,21 +28,27 @@ EXAMPLES = """
   reidlab evaluate run --split validation --picture hits.png
   reidlab evaluate --official strong-baseline resnet50.pth --data Market-1501-v15.09.15
   reidlab evaluate --official transreid resnet50.pth --data Market-1501-v15.09.15 --flip yes
+  reidlab evaluate run --protocol all
+  reidlab evaluate run --rerank zhong --k1 20 --k2 6 --weight 0.3
+  reidlab evaluate --embeddings query.parquet gallery.parquet --expand 1
 """
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Score a trained model under the Market-1501 protocol; the scores also go to RUN, as JSON.
+    """Score a trained model, by default under the Market-1501 protocol; JSON goes to RUN, too.
 
     Without --data, the dataset of the training run is read again. The weights of another project
-    take the place of RUN with --official; their dataset is named with --data.
+    take the place of RUN with --official; their dataset is named with --data. With --embeddings,
+    files of `reidlab embed` are scored and no model is needed.
     """
 
     run: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="[RUN]")]] = None
     """Folder of a training run, or a .safetensors file."""
     official: Annotated[tuple[str, Path] | None, tyro.conf.arg(metavar="SOURCE FILE")] = None
     """Instead of RUN: a project (strong-baseline, transreid) and a file with its weights."""
+    embeddings: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="QUERY GALLERY")] = None
+    """Instead of RUN: two files written by `reidlab embed`."""
     image_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
     """Of --official: pixels that the weights were trained for; by default 256 128."""
     last_stride: Literal[1, 2] | None = None
@@ -56,29 +62,86 @@ class Evaluate:
     test_ids: int = 0
     """People held out as query and gallery, where --data names none."""
     out: Path | None = None
-    """Folder for the scores; by default RUN, or runs/official-SOURCE-FILE here."""
+    """Folder for the scores; by default RUN, or here runs/official-SOURCE-FILE, embeddings-FILE."""
     split: Literal["test", "validation"] = "test"
     """Which query and gallery."""
     flip: Literal["recipe", "yes", "no"] = "recipe"
     """Average the features of image and mirror; of --official, recipe means no."""
     neck: Literal["before", "after"] | None = None
     """Side of the neck; by default the one the method publishes."""
-    ap: Literal["plain", "trapezoid"] = "plain"
-    """Form of average precision."""
     batch_size: int = 128
     """Images per step."""
     device: str | None = None
-    """None: CUDA, then MPS, then the CPU."""
+    """None: CUDA, then MPS, then the CPU; with --embeddings, the CPU."""
     on_error: Literal["raise", "skip"] = "raise"
     """Refuse bad images, or leave them out with a warning."""
     picture: Path | None = None
     """Also draw the first queries and their hits into this file."""
+    scoring: Scoring = field(default_factory=Scoring)
 
 
 def main(argv: Sequence[str]) -> None:
-    """Parse, embed, score, print."""
+    """Parse, embed or read features, score, print."""
     options = parse(Evaluate, "evaluate", argv, examples=EXAMPLES)
+    options.scoring.check()
     _check_picture(options.picture)
+    features = _of_files(options) if options.embeddings is not None else _of_model(options)
+    watched = sys.stderr.isatty()
+    query, gallery, distance = options.scoring.prepare(
+        features.query, features.gallery, progress=watched
+    )
+    result = options.scoring.score(query, gallery, distance, features.source)
+    print(result)
+    settings = features.settings | options.scoring.as_dict()
+    atomic_write(features.folder / _scores_name(options, features), as_json(result, settings))
+    if options.picture is not None:
+        from reidlab.plots import gallery_strip
+
+        nearest = rank(query, gallery, k=min(8, len(gallery)), distance=distance)
+        gallery_strip(nearest).savefig(options.picture, dpi=110, bbox_inches="tight")
+        print(f"picture: {options.picture}")
+
+
+@dataclass(frozen=True, eq=False)
+class _Features:
+    """What there is to score, and where the scores go.
+
+    Args:
+        query: one side.
+        gallery: the other.
+        settings: what they came from, for the JSON file.
+        folder: where that file goes.
+        data: the dataset's name, when it was chosen by a flag.
+        source: whose weights, when no folder says it.
+    """
+
+    query: Embeddings
+    gallery: Embeddings
+    settings: dict[str, Any]
+    folder: Path
+    data: str = ""
+    source: str = ""
+
+
+def _of_files(options: Evaluate) -> _Features:
+    """The features of --embeddings."""
+    assert options.embeddings is not None
+    own = ("embeddings", "device", "out", "picture", "scoring")
+    given = [f.name for f in fields(Evaluate) if getattr(options, f.name) != f.default]
+    if others := [name for name in given if name not in own]:
+        listed = ", ".join("RUN" if o == "run" else "--" + o.replace("_", "-") for o in others)
+        raise ValueError(
+            f"{listed}: of no use with --embeddings, whose features are there already; leave it out"
+        )
+    query, gallery, settings = read_sides(*options.embeddings)
+    if options.device is not None:
+        device = pick_device(options.device)
+        query, gallery = query.to(device), gallery.to(device)
+    return _Features(query, gallery, settings, make_folder(_folder(options)))
+
+
+def _of_model(options: Evaluate) -> _Features:
+    """The features that RUN or --official gives."""
     model, card = _load(options)
     splits = _read(options, card)
     parts = splits.validation if options.split == "validation" else (splits.query, splits.gallery)
@@ -100,21 +163,14 @@ def main(argv: Sequence[str]) -> None:
         "progress": sys.stderr.isatty(),
     }
     query, gallery = (embed(model, part, **settings) for part in parts)
-    scores = evaluate(query, gallery, ap=options.ap)
     used = {name: settings[name] for name in ("flip", "neck", "on_error")}
     used |= {"split": options.split, "fingerprint": splits.fingerprint}
+    source = ""
     if options.official is not None:  # without a run's folder, the scores say whose weights
         source, file = options.official
-        scores = replace(scores, source=f"{source} on {scores.source}")
         used |= {**card["origin"]["start"], "file": str(file)}
-    print(scores)
-    atomic_write(folder / _scores_name(options, splits), as_json(scores, used))
-    if options.picture is not None:
-        from reidlab.plots import gallery_strip
-
-        figure = gallery_strip(rank(query, gallery, k=min(8, len(gallery))))
-        figure.savefig(options.picture, dpi=110, bbox_inches="tight")
-        print(f"picture: {options.picture}")
+    data = "" if options.data is None else splits.name
+    return _Features(query, gallery, used, folder, data, source)
 
 
 def _load(options: Evaluate) -> tuple[nn.Module, dict[str, Any]]:
@@ -124,7 +180,8 @@ def _load(options: Evaluate) -> tuple[nn.Module, dict[str, Any]]:
     if (options.run is None) == (options.official is None):
         got = "got neither" if options.run is None else f"got both (RUN is {options.run})"
         raise ValueError(
-            f"which model? name the folder RUN of a training, or --official SOURCE FILE; {got}"
+            f"which model? name the folder RUN of a training, or --official SOURCE FILE; {got} "
+            "(--embeddings QUERY GALLERY needs none)"
         )
     if options.run is not None:
         if settings:
@@ -146,6 +203,8 @@ def _folder(options: Evaluate) -> Path:
     if options.official is not None:
         source, file = options.official
         return Path("runs") / f"official-{source}-{file.stem}"
+    if options.embeddings is not None:
+        return Path("runs") / f"embeddings-{options.embeddings[1].stem}"
     assert options.run is not None
     run = options.run.expanduser()
     return run if run.is_dir() else run.parent
@@ -189,10 +248,10 @@ def _check_strangers(splits: Splits, learnt: Sequence[int]) -> None:
         )
 
 
-def _scores_name(options: Evaluate, splits: Splits) -> str:
-    """`scores.json` for the test people of the training's dataset, else a name that says more."""
+def _scores_name(options: Evaluate, features: _Features) -> str:
+    """`scores.json` for the plain score on the training's dataset, else a name that says more."""
     parts = [] if options.split == "test" else [options.split]
-    parts += [] if options.data is None else [splits.name]
+    parts += [features.data, options.scoring.slug()]
     slug = re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
     return f"scores-{slug}.json" if slug else "scores.json"
 
@@ -201,18 +260,3 @@ def _flip(options: Evaluate, card: dict[str, Any]) -> bool:
     if options.flip == "recipe":
         return bool(card.get("flip", False))
     return options.flip == "yes"
-
-
-def as_json(scores: Scores, settings: dict[str, Any]) -> str:
-    """The scores as JSON text, with the settings that led to them."""
-    content = {
-        "protocol": scores.protocol,
-        "ap": scores.ap,
-        "source": scores.source,
-        **settings,
-        "mAP": scores.mean_ap,
-        "mINP": scores.mean_inp,
-        "cmc": [float(value) for value in scores.cmc],
-        "valid_queries": scores.num_valid_queries,
-    }
-    return json.dumps(content, indent=2) + "\n"

@@ -1,5 +1,33 @@
-"""How good a ranking is, and under which protocol that was measured."""
+"""How good a ranking is, and under which protocol that was measured.
 
-from reidlab.evaluation.protocols import PerQuery, Scores, evaluate
+| file | holds |
+|---|---|
+| `record` | `Scores` and `PerQuery`: what a protocol found; prints as a table row |
+| `hits` | at which places of a ranking the images of the query's person stand |
+| `shots` | one random image per person, for galleries of single shots |
+| `protocols` | the rules of each protocol, and one pass over the distances for several of them |
+| `run` | `evaluate`: one protocol |
+| `compare` | `compare_protocols` and `ScoreTable`: the same features under all of them |
+| `multi` | `pool_queries`: several images per query |
+| `pairs` | `roc` and `Roc`: true accepts against false accepts, all pairs pooled |
+"""
 
-__all__ = ["PerQuery", "Scores", "evaluate"]
+from reidlab.evaluation.compare import ScoreTable, compare_protocols
+from reidlab.evaluation.multi import pool_queries
+from reidlab.evaluation.pairs import Roc, roc
+from reidlab.evaluation.protocols import AP_FORMS, PROTOCOLS
+from reidlab.evaluation.record import PerQuery, Scores
+from reidlab.evaluation.run import evaluate
+
+__all__ = [
+    "AP_FORMS",
+    "PROTOCOLS",
+    "PerQuery",
+    "Roc",
+    "ScoreTable",
+    "Scores",
+    "compare_protocols",
+    "evaluate",
+    "pool_queries",
+    "roc",
+]

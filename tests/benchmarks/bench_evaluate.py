@@ -3,8 +3,11 @@
     python tests/benchmarks/bench_evaluate.py [--queries 3368 --gallery 15913 --people 750]
 
 One thread. Made-up labels and distances of three kinds: random, trained-like (the matches mostly
-nearest) and tied (rounded to 16 levels). The measured call returns CMC, both forms of AP and INP.
-The reference sorts every row fully, runs on the first queries only and is scaled up linearly.
+nearest) and tied (rounded to 16 levels). Measured are each protocol alone, all of them in one pass
+(CMC, both forms of AP and INP each) and the pooled ROC, all from given distances; then the last two
+from random 512-d features, and what the product of these features alone costs.
+The reference sorts every row fully, runs on the first queries only and is scaled up linearly; the
+last column says how many times as long it takes for one protocol, "market".
 """
 
 import argparse
@@ -22,7 +25,17 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
 from reidlab.embedding import Embeddings  # noqa: E402
-from reidlab.evaluation.protocols import evaluate, measure  # noqa: E402
+from reidlab.evaluation import compare_protocols, evaluate, roc  # noqa: E402
+from reidlab.evaluation.protocols import Rule, measure  # noqa: E402
+from reidlab.ranking import distance_blocks  # noqa: E402
+
+RULES = (
+    Rule("market"),
+    Rule("no-camera-filter"),
+    Rule("top-k", 10),
+    Rule("top-k", 80, "all"),
+    Rule("single-gallery-shot"),
+)
 
 
 def make_labels(args, generator):
@@ -90,19 +103,46 @@ def peak_megabytes(function, *arguments):
     return traced, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
 
 
-def report(kind, args):
-    """Print the line of one kind of distances."""
-    generator = np.random.default_rng(args.seed)
-    query, gallery = make_labels(args, generator)
+def line(kind, name, sorting, repeat, function, *arguments):
+    """Print what one call costs, beside the reference."""
+    traced, resident = peak_megabytes(function, *arguments)
+    seconds, _ = cpu_seconds(function, *arguments, repeat=repeat)
+    ratio = f"{sorting / seconds:13.1f}x" if sorting else ""
+    print(f"{kind:<14}{name:<24}{seconds:8.3f}{traced:11.1f}{resident:10.1f}{ratio}")
+
+
+def report(kind, query, gallery, args, generator):
+    """Print the lines of one kind of distances."""
     distance = make_distance(kind, query, gallery, generator)
-    traced, resident = peak_megabytes(measure, query, gallery, distance)
-    seconds, _ = cpu_seconds(measure, query, gallery, distance, repeat=args.repeat)
     part = min(args.reference_queries, len(query))
     sorting, expected = cpu_seconds(full_sort_ap, distance[:part], query[:part], gallery)
     found = evaluate(query[:part], gallery, distance=distance[:part]).mean_ap
     assert abs(found - expected) < 1e-9, (found, expected)
-    ratio = sorting * len(query) / part / seconds
-    print(f"{kind:<13}{seconds:10.3f}{traced:14.1f}{resident:12.1f}{ratio:14.1f}x")
+    sorting *= len(query) / part
+    for rule in RULES:
+        name = rule.protocol if rule.k is None else f"top-{rule.k} of {rule.relevant}"
+        line(kind, name, sorting, args.repeat, measure, query, gallery, distance, [rule])
+    line(kind, "all in one pass", sorting, args.repeat, measure, query, gallery, distance, RULES)
+    line(kind, "roc", 0, args.repeat, lambda: roc(query, gallery, distance=distance))
+
+
+def report_features(query, gallery, args, generator):
+    """Print the lines of random features."""
+    query, gallery = (
+        Embeddings(
+            generator.standard_normal((len(side), args.width), dtype=np.float32),
+            side.pids,
+            side.camids,
+        )
+        for side in (query, gallery)
+    )
+    for name, function in (
+        ("distances alone", lambda: [None for _ in distance_blocks(query, gallery)]),
+        ("compare_protocols", lambda: compare_protocols(query, gallery)),
+        ("... and multi-query", lambda: compare_protocols(query, gallery, extra=query)),
+        ("roc", lambda: roc(query, gallery)),
+    ):
+        line("features", name, 0, args.repeat, function)
 
 
 def main():
@@ -115,8 +155,9 @@ def main():
         ("gallery", 15913, "gallery images, distractors included, junk not"),
         ("people", 750, "people among the queries"),
         ("distractors", 2798, "gallery images of person 0"),
-        ("junk", 0, "further gallery images of person -1 (3819 in Market-1501)"),
-        ("repeat", 5, "timed calls, the fastest counts"),
+        ("junk", 3819, "further gallery images of person -1"),
+        ("width", 512, "width of the features"),
+        ("repeat", 3, "timed calls, the fastest counts"),
         ("reference-queries", 100, "queries the reference sorts"),
         ("seed", 0, "seed of labels and distances"),
     ):
@@ -125,9 +166,12 @@ def main():
     torch.set_num_threads(1)
     print(f"{args.queries:,} queries x {args.gallery + args.junk:,} gallery images, one thread")
     print(f"reference: full argsort of {args.reference_queries} rows, scaled to all queries")
-    print(f"{'distances':<13}{'CPU s':>10}{'peak MiB':>14}{'RSS MiB':>12}{'reference':>15}")
+    print(f"{'distances':<14}{'':<24}{'CPU s':>8}{'peak MiB':>11}{'RSS MiB':>10}{'reference':>14}")
+    generator = np.random.default_rng(args.seed)
+    query, gallery = make_labels(args, generator)
     for kind in ("random", "trained-like", "tied"):
-        report(kind, args)
+        report(kind, query, gallery, args, generator)
+    report_features(query, gallery, args, generator)
 
 
 if __name__ == "__main__":

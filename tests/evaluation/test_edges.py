@@ -127,7 +127,10 @@ def test_an_empty_gallery_or_query_set_is_refused():
 
 @pytest.mark.parametrize("option", ["protocol", "ap"])
 def test_an_unknown_choice_is_refused_with_the_list(option):
-    known = {"protocol": "'market'", "ap": "'plain', 'trapezoid'"}[option]
+    known = {
+        "protocol": "'market', 'no-camera-filter', 'top-k', 'single-gallery-shot'",
+        "ap": "'plain', 'trapezoid'",
+    }[option]
     with pytest.raises(ValueError, match=f"{option} to be one of {known}, got 'other'"):
         evaluate(blank([1], [0]), blank([1], [1]), distance=[[0.0]], **{option: "other"})
 
