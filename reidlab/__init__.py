@@ -56,7 +56,12 @@ _HOME = {
     "k_reciprocal": "ranking",
     "expand_query": "ranking",
     "Scores": "evaluation",
+    "ScoreTable": "evaluation",
+    "Roc": "evaluation",
     "evaluate": "evaluation",
+    "compare_protocols": "evaluation",
+    "pool_queries": "evaluation",
+    "roc": "evaluation",
 }
 
 __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
@@ -71,7 +76,15 @@ if TYPE_CHECKING:
     from reidlab.data.synthetic.unlabelled import make_unlabelled
     from reidlab.data.transforms import EvalTransform, TrainTransform
     from reidlab.embedding import Embeddings, embed, load_embeddings, save_embeddings
-    from reidlab.evaluation import Scores, evaluate
+    from reidlab.evaluation import (
+        Roc,
+        Scores,
+        ScoreTable,
+        compare_protocols,
+        evaluate,
+        pool_queries,
+        roc,
+    )
     from reidlab.losses import ReidCenterLoss, reid_loss
     from reidlab.models.baseline import baseline_resnet50, baseline_small
     from reidlab.ranking import Ranking, expand_query, k_reciprocal, rank

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from reidlab.embedding import Embeddings
-from reidlab.evaluation.multi import pool_queries
+from reidlab.evaluation.multi import pool_queries, without_images
 from reidlab.evaluation.protocols import Rule, measure
 from reidlab.evaluation.record import COUNTS, Scores, aligned
 from reidlab.evaluation.run import (
@@ -165,10 +165,15 @@ def compare_protocols(
             continue
         forms = ("plain", "trapezoid") if rule.protocol == "market" else (ap,)
         rows += [to_scores(rule, measured, form, length, source) for form in forms]
-    if pooled is not None:
+    if extra is not None and pooled is not None:
         if has_valid(results[0]):
             scores = evaluate(pooled, gallery, ap=ap, ranks=ranks)
             rows.append(replace(scores, source=source, detail="multi-query"))
+            if alone := without_images(query, extra):
+                notes.append(
+                    f"multi-query: {alone} of {len(query)} queries have no further image and ask "
+                    "with their own"
+                )
         else:
             notes.append("multi-query left out as well, for it follows market")
     return ScoreTable(tuple(rows), tuple(notes))

@@ -5,14 +5,10 @@ Shapes: Q queries, N further images, M of them used, D embedding width.
 
 from __future__ import annotations
 
-import logging
-
 import torch
 from torch import Tensor
 
 from reidlab.embedding import Embeddings
-
-logger = logging.getLogger(__name__)
 
 
 def pool_queries(query: Embeddings, images: Embeddings, *, normalize: bool = True) -> Embeddings:
@@ -20,8 +16,8 @@ def pool_queries(query: Embeddings, images: Embeddings, *, normalize: bool = Tru
 
     In Market-1501 `images` are those of `gt_bbox`, which show the query too; the query's own
     feature is therefore not part of the mean. A query without any such image keeps its own feature
-    (normalised too, if the others are), and a warning is logged that says how many did. Junk
-    (person -1) shows nobody and joins no mean.
+    (normalised too, if the others are); `without_images` counts them. Junk (person -1) shows nobody
+    and joins no mean.
 
     Args:
         query: Q embeddings.
@@ -52,11 +48,13 @@ def pool_queries(query: Embeddings, images: Embeddings, *, normalize: bool = Tru
     means = torch.segment_reduce(others[group], "mean", lengths=lengths, axis=0)  # (matched, D)
     features = own.to(torch.promote_types(own.dtype, means.dtype)).clone()
     features[matched] = means.to(features.dtype)
-    if missing := int((~matched).sum()):
-        text = "%d of %d queries have no image of their person and camera: own feature kept"
-        logger.warning(text, missing, len(query))
     source = f"{query.source}, multi-query".removeprefix(", ")
     return Embeddings(features, query.pids, query.camids, query.paths, source)
+
+
+def without_images(query: Embeddings, images: Embeddings) -> int:
+    """How many queries have none among `images` and keep their own feature in `pool_queries`."""
+    return int((~_groups(query, images)[2]).sum())
 
 
 def _groups(query: Embeddings, images: Embeddings) -> tuple[Tensor, Tensor, Tensor]:

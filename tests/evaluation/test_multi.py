@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reidlab.embedding import Embeddings
-from reidlab.evaluation import evaluate, pool_queries
+from reidlab.evaluation import compare_protocols, evaluate, pool_queries
+from reidlab.evaluation.multi import without_images
 
 
 def slow_pool(query, images, normalize):
@@ -64,16 +65,16 @@ def test_a_worked_example_in_both_forms():
     assert pool_queries(bare, images).source == "multi-query"
 
 
-def test_queries_without_images_keep_their_own_and_are_counted_in_a_warning(caplog):
+def test_queries_without_images_keep_their_own_and_are_counted():
     query = Embeddings([[3.0, 0.0], [0.0, 5.0]], [1, 2], [0, 0])
     images = Embeddings([[0.0, 2.0]], [1], [0])
     pooled = pool_queries(query, images)
     assert pooled.features.tolist() == [[0.0, 1.0], [0.0, 1.0]]
-    assert "1 of 2 queries have no image of their person and camera" in caplog.text
+    assert without_images(query, images) == 1
     assert pool_queries(query, images, normalize=False).features[1].tolist() == [0.0, 5.0]
-    caplog.clear()
-    pool_queries(query[:1], images)
-    assert not caplog.text
+    assert without_images(query[:1], images) == 0
+    table = compare_protocols(query, Embeddings(query.features, [1, 2], [1, 1]), extra=images)
+    assert "multi-query: 1 of 2 queries have no further image" in str(table)
 
 
 def test_a_query_pooled_from_itself_alone_scores_as_before():

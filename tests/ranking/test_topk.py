@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import reidlab.ranking.blocks
 from reidlab.embedding import Embeddings
-from reidlab.ranking import Ranking, distance_blocks, rank
+from reidlab.ranking import Ranking, distance_blocks, nearest, rank
 
 
 def make(features, source=""):
@@ -49,6 +49,20 @@ def test_rank_is_exact_on_larger_matrices(levels, k):
     distance = distance if levels is None else (distance * levels).floor()
     ranking = rank(blank(20), blank(300), k, distance=distance)
     assert ranking.order.tolist() == slow_rank(distance, k)
+
+
+@pytest.mark.parametrize("levels", [1, 60, None])
+@pytest.mark.parametrize("width", [2100, 2112])
+@pytest.mark.parametrize("k", [1, 9, 21])
+def test_long_rows_are_read_in_groups_and_stay_exact(levels, width, k):
+    distance = torch.rand(9, width, generator=torch.Generator().manual_seed(k))
+    distance = distance if levels is None else (distance * levels).floor()
+    distance[0, -3:] = distance[0].min() - 1  # the nearest stand in the last, shorter group,
+    distance[1] = torch.linspace(1, 0, width)  # or all at the end,
+    distance[2, : width // 2] = torch.inf
+    order, values = nearest(distance, k)
+    expected = torch.tensor(slow_rank(distance, k))
+    assert order.equal(expected) and values.equal(distance.gather(1, expected))
 
 
 def test_rank_orders_by_cosine_of_the_features():
