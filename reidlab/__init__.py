@@ -55,6 +55,8 @@ _HOME = {
     "rank": "ranking",
     "k_reciprocal": "ranking",
     "expand_query": "ranking",
+    "Index": "ranking",
+    "search_images": "ranking.images",
     "Scores": "evaluation",
     "ScoreTable": "evaluation",
     "Roc": "evaluation",
@@ -87,7 +89,14 @@ if TYPE_CHECKING:
     )
     from reidlab.losses import ReidCenterLoss, reid_loss
     from reidlab.models.baseline import baseline_resnet50, baseline_small
-    from reidlab.ranking import Ranking, expand_query, k_reciprocal, rank
+    from reidlab.ranking import (
+        Index,
+        Ranking,
+        expand_query,
+        k_reciprocal,
+        rank,
+    )
+    from reidlab.ranking.images import search_images
     from reidlab.recipes import Recipe, recipe
     from reidlab.training import History, TrainConfig, fit
 

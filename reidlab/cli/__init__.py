@@ -53,6 +53,7 @@ COMMANDS = {
     ),
     "evaluate": Command("score a trained model: CMC, mAP, mINP", "evaluate"),
     "embed": Command("write the features of images to a Parquet or NumPy file", "embed"),
+    "search": Command("find the images of a gallery that are most like a query", "search"),
     "doctor": Command("check this machine and this installation for the course", "doctor"),
 }
 

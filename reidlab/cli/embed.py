@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import tyro
 from torch import nn
 
@@ -29,6 +28,7 @@ from reidlab.embedding import (
     save_blocks,
 )
 from reidlab.paths import readable
+from reidlab.ranking.index.origin import weights_digest
 
 EXAMPLES = """
   reidlab embed run --part gallery --out gallery.parquet
@@ -161,7 +161,7 @@ def _metadata(
             "name": card["origin"]["model"],
             "method": card.get("method"),
             "path": str(path.resolve() if path.exists() else options.model),
-            "card": _sha256([json.dumps(card, sort_keys=True).encode()]),
+            "card": hashlib.sha256(json.dumps(card, sort_keys=True).encode()).hexdigest()[:16],
             "weights": weights_digest(model),
         },
         "data": {
@@ -173,24 +173,6 @@ def _metadata(
         "neck": options.neck or getattr(model, "default_neck", None),
         "size": list(preprocess.size),
     }
-
-
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 over the names and values of all weights, first 16 hex digits."""
-    state = sorted(model.state_dict().items())
-    values = ((key.encode(), tensor.detach().cpu().contiguous()) for key, tensor in state)
-    return _sha256(
-        part
-        for key, tensor in values
-        for part in (key, memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
-    )
-
-
-def _sha256(parts: Iterable[bytes | memoryview]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()[:16]
 
 
 @dataclass

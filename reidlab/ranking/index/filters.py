@@ -1,0 +1,152 @@
+"""Which gallery images take part in a search: by camera, by attribute.
+
+Shapes: N gallery images, A attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reidlab.data.heads import HEADS, Labels, classes
+
+UNKNOWN = -1  # the code of an image whose value nobody knows
+KINDS = (str, bool, int, float)
+
+Value = str | bool | int | float
+Where = Mapping[str, Value | Collection[Value]]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of N images: the values there are, and a code per image.
+
+    Args:
+        values: sorted, all of one kind.
+        codes: (N,) int32, positions in `values`, -1 where nobody knows.
+    """
+
+    values: tuple[Value, ...]
+    codes: np.ndarray
+
+    @classmethod
+    def of(cls, name: str, given: Any, count: int) -> Attribute:
+        """From one value per image; None stands for unknown.
+
+        Raises:
+            ValueError: another number of values than images, or values of several kinds.
+        """
+        given = given.tolist() if hasattr(given, "tolist") else given  # tensors and arrays
+        found = [value.item() if isinstance(value, np.generic) else value for value in given]
+        if len(found) != count:
+            raise ValueError(
+                f"attribute {name!r} has {len(found)} values for {count} gallery images; give one "
+                "per image, None where it is unknown"
+            )
+        known = {value for value in found if value is not None}
+        kinds = {type(value) for value in known}
+        if len(kinds) > 1 or not kinds <= set(KINDS):
+            names = ", ".join(sorted(kind.__name__ for kind in kinds))
+            raise ValueError(
+                f"attribute {name!r}: expected values that are all texts, all true or false, or "
+                f"all numbers of one type, got {names}"
+            )
+        values = tuple(sorted(known))
+        code_of = {value: code for code, value in enumerate(values)}
+        codes = [UNKNOWN if value is None else code_of[value] for value in found]
+        return cls(values, np.array(codes, np.int32))
+
+    def mask(self, name: str, wanted: Value | Collection[Value]) -> np.ndarray:
+        """(N,) bool: the images that have one of the values `wanted`.
+
+        Raises:
+            ValueError: nobody has such a value, or none is given.
+        """
+        several = _several(wanted)
+        if not several:
+            raise ValueError(f"{name}: expected one value or more, got none")
+        for value in several:
+            if not any(type(value) is type(known) and value == known for known in self.values):
+                listed = ", ".join(map(repr, self.values)) or "nothing: it is unknown for all"
+                raise ValueError(
+                    f"no gallery image has {name} {value!r}; its values here are {listed}"
+                )
+        return np.isin(self.codes, [self.values.index(value) for value in several])
+
+
+def attribute_values(people: Iterable[Labels | None]) -> dict[str, list[str | None]]:
+    """Head -> its class in words for each image, for `Index(gallery, attributes=...)`.
+
+    The heads are those of `reidlab.data.heads`, so that `where={"hat": "yes", "up_color": "red"}`
+    reads like a description.
+
+    Args:
+        people: the labels of the person in each gallery image, column -> code; None where there are
+            none. For instance `(table.get(pid) for pid in gallery.pids.tolist())` with an
+            `AttributeTable`, or `(sample.attributes for sample in samples)`.
+
+    Raises:
+        ValueError: labels that lack a column, or have a code out of range.
+    """
+    found = [None if labels is None else classes(labels) for labels in people]
+    return {
+        head: [None if person is None else names[person[head]] for person in found]
+        for head, names in HEADS.items()
+    }
+
+
+def camera_mask(camids: np.ndarray, known: Sequence[int], wanted: Any) -> np.ndarray:
+    """(N,) bool: the images of the cameras `wanted`.
+
+    Raises:
+        ValueError: an unknown camera, or none at all.
+    """
+    several = _several(wanted)
+    if not several:
+        raise ValueError("cameras: expected one camera or more, got none; leave it out for all")
+    if strangers := sorted(map(repr, set(several) - set(known))):
+        raise ValueError(
+            f"no gallery image is from camera {', '.join(strangers)}; the cameras here are "
+            f"{', '.join(map(str, known))}"
+        )
+    return np.isin(camids, list(several))
+
+
+def attribute_mask(attributes: Mapping[str, Attribute], where: Where, count: int) -> np.ndarray:
+    """(N,) bool: the images that fit all of `where`.
+
+    Raises:
+        ValueError: an unknown attribute or value.
+    """
+    mask = np.ones(count, bool)
+    for name, wanted in where.items():
+        if name not in attributes:
+            listed = ", ".join(attributes)
+            advice = f"it knows {listed}" if listed else "give Index(gallery, attributes=...)"
+            raise ValueError(f"the gallery has no attribute {name!r}; {advice}")
+        mask &= attributes[name].mask(name, wanted)
+    return mask
+
+
+def describe(cameras: Any, where: Where | None, own_camera: int | None) -> str:
+    """The filters in words, for messages."""
+    words = [] if cameras is None else [f"cameras={_listed(cameras)}"]
+    words += [f"{name}={_listed(wanted)}" for name, wanted in (where or {}).items()]
+    words += [] if own_camera is None else [f"a camera other than the query's ({own_camera})"]
+    return " and ".join(words)
+
+
+def _several(wanted: Any) -> list[Any]:
+    """One value or a collection of them, as a list of plain values."""
+    if hasattr(wanted, "tolist"):  # a tensor, an array, or one of its entries
+        wanted = wanted.tolist()
+    if isinstance(wanted, Collection) and not isinstance(wanted, str):
+        return list(wanted)
+    return [wanted]
+
+
+def _listed(wanted: Any) -> str:
+    return " or ".join(map(str, _several(wanted)))
