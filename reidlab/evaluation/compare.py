@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     import pandas
 
 
+SHARED = ("data", "valid queries")  # columns that often say the same in every row
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ScoreTable(Sequence[Scores]):
     """Several `Scores`, one below the other: `print(table)` aligns them, notebooks draw them.
@@ -70,14 +73,26 @@ class ScoreTable(Sequence[Scores]):
         return "\n".join([aligned(self._cells()), *(f"note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
-        """The same table for notebooks."""
+        """The same table for notebooks; what all rows share stands once, below it."""
         cells = self._cells()
+        shared = (
+            {}
+            if len(cells) == 1
+            else {
+                name: text
+                for name, text in cells[0].items()
+                if name in SHARED and all(row[name] == text for row in cells)
+            }
+        )
+        cells = [{n: t for n, t in row.items() if n not in shared} for row in cells]
         head = "".join(f"<th>{html.escape(name)}</th>" for name in cells[0])
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row.values()) + "</tr>"
             for row in cells
         )
-        notes = "".join(f"<p>{html.escape(note)}</p>" for note in self.notes)
+        once = ", ".join(f"{name}: {text}" for name, text in shared.items())
+        lines = [*([once] if once else []), *self.notes]
+        notes = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
 
     def frame(self) -> pandas.DataFrame:
