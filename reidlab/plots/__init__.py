@@ -7,14 +7,22 @@ once, as the value of a cell's last line. Images keep their proportions at a pag
 from reidlab.plots.balance import attribute_balance
 from reidlab.plots.curves import cmc_curve, training_curves
 from reidlab.plots.gallery import gallery_strip
+from reidlab.plots.heatmap import camera_heatmap
+from reidlab.plots.histogram import distance_histogram
+from reidlab.plots.openset import open_set_curve
 from reidlab.plots.scatter import tsne
 from reidlab.plots.sheet import contact_sheet
+from reidlab.plots.worst import failure_strip
 
 __all__ = [
     "attribute_balance",
+    "camera_heatmap",
     "cmc_curve",
     "contact_sheet",
+    "distance_histogram",
+    "failure_strip",
     "gallery_strip",
+    "open_set_curve",
     "training_curves",
     "tsne",
 ]

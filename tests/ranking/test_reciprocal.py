@@ -24,9 +24,7 @@ def split(features, queries):
     return make(features[:queries]), make(features[queries:])
 
 
-def slow_reciprocal(
-    distance, queries, k1, k2, weight, *, squared=True, variant="zhong", blend=1.0
-):
+def slow_reciprocal(distance, queries, k1, k2, weight, *, squared=True, variant="zhong", blend=1.0):
     """The definition in sets and loops, float64. `distance`: D of all items, queries first."""
     n = len(distance)
     original = np.asarray(distance, np.float64) ** (2 if squared else 1)
