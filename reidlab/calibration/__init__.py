@@ -10,6 +10,7 @@
 | `breakdown` | `score_by`, `by_attribute`: for whom does it work? |
 | `worst` | `worst_queries`: which queries fail, and how? |
 | `files` | `save_threshold`, `load_threshold`: thresholds as JSON |
+| `bootstrap` | where the threshold would lie for other people |
 | `pairs`, `smallest` | which pairs count, block by block; the closest of them |
 | `intervals`, `tables` | rates whose interval counts people, not pairs; text tables |
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reidlab.calibration.bootstrap import distance_interval, looked_at, people_of
 from reidlab.calibration.intervals import (
     Estimate,
     Rate,
@@ -65,6 +66,8 @@ class Threshold:
 
     Args:
         distance: accepted up to and including this squared distance of unit features, in [0, 4].
+        low: where it would lie for other calibration people, lower end of a bootstrap interval.
+        high: upper end.
         target: the false accept rate that was asked for.
         confidence: of all intervals.
         false_accept: the share measured on the calibration set, at most `target`; the interval is
@@ -77,6 +80,8 @@ class Threshold:
     """
 
     distance: float
+    low: float
+    high: float
     target: float
     confidence: float
     false_accept: Rate
@@ -98,7 +103,8 @@ class Threshold:
             f"accept up to distance {self.distance:.4g} for a false accept rate of "
             f"{percent(self.target)} % ({origin or 'calibration data without a name'})"
         )
-        return f"{head}\n{aligned(rows)}"
+        span = f"on other people the distance would be {self.low:.4g} to {self.high:.4g}"
+        return f"{head}\n{span}\n{aligned(rows)}"
 
     def apply(self, query: Embeddings, gallery: Embeddings) -> Rates:
         """The rates of this threshold on other people, with intervals.
@@ -169,18 +175,19 @@ def choose_threshold(
     """The largest distance that accepts at most this share of the pairs of different people.
 
     The threshold lies halfway between the last accepted and the first refused pair, so that
-    rounding moves no pair across it. Its intervals count people, not pairs (`intervals`); they need
-    no resampling. One pass over the distances in blocks; beyond it, memory for about twice the
-    accepted pairs (20 bytes each) and all pairs of one person.
+    rounding moves no pair across it. The interval of the distance is a bootstrap over people
+    (`bootstrap`). Those of the rates count people, not pairs, in closed form (`intervals`), which
+    covered better than resampling in trials. One pass over the distances in blocks; beyond it,
+    memory for about eight times the accepted pairs (20 bytes each) and all pairs of one person.
 
     Args:
         query: Q embeddings of labelled calibration people, who are nobody's training people.
         gallery: G embeddings.
         false_accept_rate: asked for, in (0, 1).
         confidence: of all intervals, in (0, 1).
-        resamples: random halves of the calibration people; what they differ by is what a new
-            place may differ by without a warning.
-        seed: of these halves.
+        resamples: bootstrap draws, at most; and random halves of the calibration people: what
+            these differ by is what a new place may differ by without a warning.
+        seed: of draws and halves.
         fingerprint: of the dataset, kept with the threshold.
         model: where the features came from, kept with the threshold.
 
@@ -207,14 +214,17 @@ def choose_threshold(
             f"{false_accept_rate:g}: {math.ceil(1 / false_accept_rate):,} at the least, got "
             f"{total:,}; ask for a higher rate or bring more people"
         )
-    nearest = nearest_different(query, gallery, labels, min(wanted + 1, total))
+    nearest = nearest_different(query, gallery, labels, min(looked_at(wanted), total))
     accepted, distance = _cut(nearest.distance, wanted)
     estimate = rate_of_pairs(_count(nearest, labels, accepted), pairs, labels.partner)
     same = np.bincount(nearest.owner, minlength=len(query))
     hits = np.bincount(nearest.owner[nearest.same <= distance], minlength=len(query))
     sources = dict.fromkeys(name for name in (query.source, gallery.source) if name)
+    low, high = distance_interval(nearest, labels, false_accept_rate, confidence, resamples, seed)
     return Threshold(
         distance=distance,
+        low=low,
+        high=high,
         target=false_accept_rate,
         confidence=confidence,
         false_accept=estimate.interval(confidence),
@@ -244,11 +254,10 @@ def _cut(rising: Distances, wanted: int) -> tuple[int, float]:
 
 def _count(nearest: Nearest, labels: Labels, accepted: int) -> tuple[Integers, Integers]:
     """Accepted pairs per query person (P,) and per gallery group (C,)."""
-    person = np.full(len(labels.query_pids), -1)
-    person[labels.known] = labels.query_person
+    person, group = people_of(nearest, labels)
     return (
-        np.bincount(person[nearest.query[:accepted]], minlength=len(labels.people)),
-        np.bincount(labels.gallery_group[nearest.image[:accepted]], minlength=len(labels.groups)),
+        np.bincount(person[:accepted], minlength=len(labels.people)),
+        np.bincount(group[:accepted], minlength=len(labels.groups)),
     )
 
 
