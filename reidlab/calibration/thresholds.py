@@ -7,6 +7,7 @@ accept is an accepted pair of different people.
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ from reidlab.calibration.shift import Shift, compare_statistics, warn_of
 from reidlab.calibration.smallest import Nearest, nearest_different
 from reidlab.calibration.tables import aligned
 from reidlab.embedding import Embeddings
+
+WIDTH = 88  # characters of a line, as in a notebook
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Rates:
             _row("  of this threshold", self.false_accept_here),
             _row("true accept", self.true_accept),
         ]
-        return f"{aligned(rows)}\n{self.shift}"
+        return f"{aligned(rows)}\n{textwrap.fill(str(self.shift), WIDTH)}"
 
 
 @dataclass(frozen=True)

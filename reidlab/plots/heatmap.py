@@ -10,8 +10,9 @@ from matplotlib.patches import Rectangle
 from reidlab.calibration import CameraPairs
 from reidlab.plots.page import BLACK, GREY, VERMILLION, new_page, styled
 
-# Pale to Okabe and Ito's blue: order survives any colour blindness, and grey print.
-PALE_TO_BLUE = LinearSegmentedColormap.from_list("pale to blue", ["#F7F4EA", "#7DB4DA", "#00456E"])
+# Pale to dark in Okabe and Ito's blue: order survives any colour blindness, and grey print. Never
+# so pale that a picture of 256 colours makes it the grey of empty cells.
+PALE_TO_BLUE = LinearSegmentedColormap.from_list("pale to blue", ["#BFDCEC", "#5FA3D0", "#00456E"])
 MOST_NUMBERED = 14  # cameras across; more have no room for figures
 
 
