@@ -55,8 +55,8 @@ def words(figure):
 def test_the_histogram_names_the_share_of_both_errors(histogram, log):
     figure = distance_histogram(histogram, threshold=200 / 256, log=log, title="here")
     text = words(figure)
-    assert "different people, 1,000 pairs, 0.10% accepted" in text
-    assert "same person, 20 pairs, 25.00% refused" in text
+    assert "different people, 1,000 pairs, about 0.1% accepted" in text
+    assert "same person, 20 pairs, about 25.0% refused" in text
     assert "threshold 0.781" in text
     axes = figure.axes[0]
     assert axes.get_yscale() == ("log" if log else "linear")
@@ -170,3 +170,21 @@ def test_failures_are_shown_with_their_precision(tmp_path):
         failure_strip(failures, query[:0], gallery)
     with pytest.raises(ValueError, match="at least one gallery image"):
         failure_strip(failures, query, gallery, k=0)
+
+
+def test_a_threshold_inside_a_bin_counts_part_of_it(histogram):
+    low, high = (
+        words(distance_histogram(histogram, threshold=at)) for at in (100 / 256, 100.5 / 256)
+    )
+    assert low != high
+
+
+@pytest.mark.parametrize("at", [-0.1, 4.1, float("nan")])
+def test_a_threshold_outside_all_distances_is_refused(histogram, at):
+    with pytest.raises(ValueError, match="expected a threshold from 0 to 4"):
+        distance_histogram(histogram, threshold=at)
+
+
+def test_a_threshold_beyond_the_last_pair_is_drawn(histogram):
+    figure = distance_histogram(histogram, threshold=3.9)
+    assert figure.axes[0].get_xlim()[1] > 3.9

@@ -78,6 +78,7 @@ def score_by(
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    comparisons: int | None = None,
 ) -> Breakdown:
     """Mean average precision per label of the query, with intervals over people.
 
@@ -94,6 +95,8 @@ def score_by(
         confidence: of the intervals, in (0, 1).
         resamples: draws of people.
         seed: of these draws.
+        comparisons: how many labels are looked at in all, if other breakdowns of the same scores
+            are read beside this one; None is the labels of this one.
 
     Raises:
         ValueError: lengths disagree, no query has a match, or a bad argument.
@@ -118,7 +121,7 @@ def score_by(
     size = (count > 0).sum(axis=0)  # (L,) people with this label
     others = (count.sum(axis=1, keepdims=True) > count).sum(axis=0)  # with another one
     margin = bootstrap_margin(means, size, confidence)
-    wide = 1 - (1 - confidence) / len(names)
+    wide = 1 - (1 - confidence) / (comparisons or len(names))
     wide_margin = bootstrap_margin(gaps, np.minimum(size, others), wide)
     rest = total.sum() - total.sum(axis=0), count.sum() - count.sum(axis=0)
     mean = total.sum(axis=0) / count.sum(axis=0)
@@ -155,7 +158,7 @@ def by_attribute(
         samples: the Q queries.
         table: person id -> labels, from `read_attributes`; by default what the samples carry.
         heads: which of the twelve.
-        confidence: of the intervals; verdicts are corrected for the classes of one head only.
+        confidence: of the intervals; verdicts are corrected for all classes of all heads.
         resamples: draws of people.
         seed: of these draws.
 
@@ -175,15 +178,17 @@ def by_attribute(
             )
         found.append(classes(labels))
     people = [sample.pid for sample in samples]
+    named = {head: [HEADS[head][row[head]] for row in found] for head in chosen}
     return {
         head: score_by(
             scores,
-            [HEADS[head][row[head]] for row in found],
+            named[head],
             people,
             name=head,
             confidence=confidence,
             resamples=resamples,
             seed=seed,
+            comparisons=sum(len(set(values)) for values in named.values()),
         )
         for head in chosen
     }
@@ -212,6 +217,8 @@ def _verdict(gap: float, margin: float) -> str:
 
 def _listed(values: Sequence[Any] | Tensor | np.ndarray) -> list[Any]:
     """Plain Python values, from any device."""
-    if isinstance(values, Tensor):
-        return values.cpu().tolist()
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)
+    plain = values.cpu().numpy() if isinstance(values, Tensor) else values
+    listed = plain.tolist() if isinstance(plain, np.ndarray) else list(plain)
+    if not isinstance(listed, list) or any(isinstance(each, list | dict | set) for each in listed):
+        raise ValueError("expected one plain value per query, such as a text or a number")
+    return [None if each != each else each for each in listed]  # NaN: unknown, and all alike

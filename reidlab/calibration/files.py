@@ -51,18 +51,37 @@ def load_threshold(path: Path | str) -> Threshold:
         raise ValueError(
             f"{path}: expected a JSON file of save_threshold, got another one ({error})"
         ) from None
-    if not isinstance(content, dict) or content.pop(KIND, None) != VERSION:
+    version = content.pop(KIND, None) if isinstance(content, dict) else None
+    if type(version) is not int or version != VERSION:
         raise ValueError(f"{path}: expected a file of save_threshold with {KIND!r}: {VERSION}")
     for name in ("false_accept", "true_accept"):
         content[name] = _record(Rate, content.get(name), f"{path}: {name}")
     content["place"] = _record(Place, content.get("place"), f"{path}: place")
     threshold = _record(Threshold, content, str(path))
-    if not 0 < threshold.confidence < 1 or threshold.false_accept.value <= 0:
-        raise ValueError(
-            f"{path}: expected a confidence between 0 and 1 and a false accept rate above 0, got "
-            f"{threshold.confidence} and {threshold.false_accept.value}"
-        )
+    _check_ranges(threshold, path)
     return threshold
+
+
+def _check_ranges(threshold: Threshold, path: Path) -> None:
+    """Raise if a value makes no sense, so that what reads it need not look."""
+    place, accept = threshold.place, threshold.false_accept
+    sound = {
+        "distance, low and high": 0 <= threshold.low <= threshold.high <= 4
+        and 0 <= threshold.distance <= 4,
+        "target": 0 < threshold.target < 1,
+        "confidence": 0 < threshold.confidence < 1,
+        "place": min(place.people, place.images_per_person, place.centre_spread) > 0
+        and place.share_spread > 0
+        and 0 < place.level < 1,
+        "false_accept": 0 < accept.value <= 1,
+    }
+    for name in ("false_accept", "true_accept"):
+        rate = getattr(threshold, name)
+        whole = 0 <= rate.low <= rate.value <= rate.high <= 1
+        sound[name] = sound.get(name, True) and whole and min(rate.people, rate.pairs) > 0
+        sound[name] = sound[name] and rate.deviation >= 0
+    if wrong := [name for name, fine in sound.items() if not fine]:
+        raise ValueError(f"{path}: values out of range in {', '.join(wrong)}; choose it again")
 
 
 def _record(kind: type[Any], content: Any, at: str) -> Any:
@@ -83,7 +102,8 @@ def _record(kind: type[Any], content: Any, at: str) -> Any:
 def _fits(value: Any, expected: str) -> bool:
     """Whether a value from JSON is of a field's type; records were looked at already."""
     if expected == "float":
-        return isinstance(value, float | int) and type(value) is not bool and math.isfinite(value)
+        whole = type(value) is int and abs(value) < 2**53
+        return whole or (type(value) is float and math.isfinite(value))
     if expected == "int":
         return type(value) is int
     if expected == "str":

@@ -38,10 +38,11 @@ class DistanceHistogram:
     def rates(self) -> tuple[Floats, Floats]:
         """False and true accept rate of a threshold at each edge, (1025,) each, rising to 1.
 
-        At an edge that is a distance itself, that distance is not yet accepted.
+        At an edge that is a distance itself, that distance is not yet accepted. NaN where there are
+        no pairs of that kind.
         """
-        rising = (np.append(0, side.cumsum()) for side in (self.different, self.same))
-        wrong, right = (side / max(int(side[-1]), 1) for side in rising)
+        rising = (np.append(0.0, side.cumsum()) for side in (self.different, self.same))
+        wrong, right = (side / (side[-1] or np.nan) for side in rising)
         return wrong, right
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ the camera rule of the market protocol, and the rates count query images, not pe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,7 +114,7 @@ def open_set(
     query: Embeddings,
     gallery: Embeddings,
     *,
-    false_positive_rates: Sequence[float] = (0.01, 0.1),
+    false_positive_rates: Iterable[float] | float = (0.01, 0.1),
     unknown: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
@@ -138,17 +138,22 @@ def open_set(
             fit.
     """
     check_confidence(confidence)
-    if not len(false_positive_rates) or not all(0 <= r <= 1 for r in false_positive_rates):
+    if isinstance(false_positive_rates, float | int):
+        false_positive_rates = [false_positive_rates]
+    false_positive_rates = list(false_positive_rates)
+    if not false_positive_rates or not all(0 <= r <= 1 for r in false_positive_rates):
         raise ValueError(
-            f"expected false_positive_rates between 0 and 1, got {list(false_positive_rates)}"
+            f"expected false_positive_rates between 0 and 1, got {false_positive_rates}"
         )
     left_out = _choose(query, unknown, seed)
     nearest = _nearest(query, gallery, left_out)
     mated, strangers = nearest.mate, ~nearest.mate
     if not mated.any() or not strangers.any():
+        advice = "unknown=0.3 leaves 30 % of the people out of the gallery"
         raise ValueError(
             "expected queries with and queries without a mate in the gallery, got "
-            f"{mated.sum()} and {strangers.sum()}; unknown=0.3 leaves 30 % of the people out"
+            f"{mated.sum()} and {strangers.sum()}; "
+            + (advice if mated.any() else "check the pids and camids of both sides")
         )
     alarms = np.sort(nearest.distance[strangers])
     hits = np.sort(nearest.distance[mated & nearest.right])

@@ -129,7 +129,7 @@ def compare_statistics(
     count = people or max(1, round(len(new) / place.images_per_person))
     unit = new[thin_out(np.arange(len(new)), np.random.default_rng(seed))].normalized().features
     close = sum(int((block <= place.radius).sum()) for block in distances_of(unit))
-    moved = unit.double().mean(dim=0).cpu().numpy() - np.array(place.centre)
+    moved = unit.cpu().double().mean(dim=0).numpy() - np.array(place.centre)
     # Distractors and junk of the new place move its centre, too, and cannot be told apart: they
     # are given room by never counting more people than the calibration set has.
     few = min(count, place.people)

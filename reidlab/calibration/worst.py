@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from reidlab.calibration.pairs import as_numpy
 from reidlab.calibration.tables import aligned
 from reidlab.data.samples import JUNK
 from reidlab.embedding import Embeddings
-from reidlab.evaluation import Scores
+from reidlab.evaluation import Scores, evaluate
 from reidlab.ranking import distance_blocks
 
 
@@ -60,7 +61,9 @@ class Failures(tuple[Failure, ...]):
         return aligned(rows)
 
 
-def worst_queries(scores: Scores, n: int, *, query: Embeddings, gallery: Embeddings) -> Failures:
+def worst_queries(
+    scores: Scores, n: int, *, query: Embeddings, gallery: Embeddings, distance: Any = None
+) -> Failures:
     """The n queries with the lowest average precision, the worst first; equals in query order.
 
     Queries without a match are no failures. With `gallery_strip(rank(query, gallery, k),
@@ -71,6 +74,7 @@ def worst_queries(scores: Scores, n: int, *, query: Embeddings, gallery: Embeddi
         n: how many; fewer come back where fewer queries have a match.
         query: Q embeddings.
         gallery: G embeddings.
+        distance: (Q, G), if the scores were made with one.
 
     Raises:
         ValueError: n below 1, scores of another number of queries or of another protocol, or scores
@@ -86,8 +90,18 @@ def worst_queries(scores: Scores, n: int, *, query: Embeddings, gallery: Embeddi
         raise ValueError(f"expected scores of protocol 'market', got {scores.protocol!r}")
     order = ap.argsort(kind="stable")[:n]  # NaN sorts last
     worst = order[np.isfinite(ap[order])]
+    chosen = query[worst]
+    part = None if distance is None else distance[worst]
+    again = (
+        evaluate(chosen, gallery, distance=part, ap=scores.ap).per_query.ap if len(worst) else []
+    )
+    if not np.allclose(again, ap[worst], atol=1e-4, equal_nan=True):
+        raise ValueError(
+            "expected scores of these queries in this gallery, got others; pass distance= if they "
+            "were made with one, as after re-ranking"
+        )
     found = []
-    for rows, block in distance_blocks(query[worst], gallery):
+    for rows, block in distance_blocks(chosen, gallery, part):
         for q, row in zip(worst[rows], block.cpu().numpy(), strict=True):
             found.append(_explain(int(q), float(ap[q]), row, query, gallery))
     return Failures(found)
@@ -100,11 +114,6 @@ def _explain(q: int, ap: float, row: np.ndarray, query: Embeddings, gallery: Emb
     kept = np.flatnonzero((pids != JUNK) & ~(mine & (cameras == int(query.camids[q]))))
     ranked = kept[row[kept].argsort(kind="stable")]
     right = mine[ranked]
-    if not right.any():
-        raise ValueError(
-            f"expected a match for query {q}, got none in this gallery: the scores are of other "
-            "embeddings"
-        )
     first = int(right.argmax())
     match, wrong = int(ranked[first]), int((~right).argmax()) if not right.all() else -1
     at = int(ranked[wrong]) if wrong >= 0 else -1

@@ -45,7 +45,7 @@ def camera_heatmap(pairs: CameraPairs, *, score: str = "mean_ap", title: str = "
     )
     if max(rows, columns) <= MOST_NUMBERED:
         for i, j in zip(*np.isfinite(values).nonzero(), strict=True):
-            ink = "white" if values[i, j] > low + 0.55 * span else BLACK
+            ink = "white" if values[i, j] > low + 0.72 * span else BLACK
             for text, size, side in (
                 (f"{values[i, j]:.1f}", 11, "bottom"),
                 (f"{pairs.queries[i, j]:,}", 8, "top"),

@@ -35,11 +35,13 @@ def distance_histogram(
         title: shown above.
 
     Raises:
-        ValueError: no pairs at all.
+        ValueError: no pairs at all, or a threshold outside 0..4.
     """
     if not histogram.same.sum() + histogram.different.sum():
         raise ValueError("expected a histogram with pairs, got an empty one")
     at = threshold.distance if isinstance(threshold, Threshold) else threshold
+    if at is not None and not 0 <= at <= 4:
+        raise ValueError(f"expected a threshold from 0 to 4, a squared distance, got {at}")
     edges, same, different = _thinned(histogram)
     page = new_page(4.0, layout="constrained")
     axes = page.add_subplot(title=title)
@@ -52,10 +54,8 @@ def distance_histogram(
         total = max(int(counts.sum()), 1)
         label = f"{name}, {int(counts.sum()):,} pairs"
         if at is not None:
-            beyond = (
-                histogram.edges[:-1] < at if error == "accepted" else histogram.edges[:-1] >= at
-            )
-            label += f", {fine[beyond].sum() / total:.2%} {error}"
+            share = _share_below(fine, histogram.edges, at)
+            label += f", about {share if error == 'accepted' else 1 - share:.1%} {error}"
         height = counts.astype(float) if log else counts / total
         if log:
             height = np.where(counts > 0, height, np.nan)
@@ -64,9 +64,12 @@ def distance_histogram(
             _shade(axes, height, edges, at, color, left=error == "accepted", log=log)
     if at is not None:
         axes.axvline(at, color=BLACK, lw=1.5)
-        top = axes.get_ylim()[1]
-        axes.text(at, top, f" threshold {at:.3g}", va="top", ha="left", color=BLACK, fontsize=9.5)
-    axes.set(xlabel="distance (squared, unit features)", xlim=(0, edges[-1]))
+        near_end = at > 0.8 * edges[-1]
+        text, side = f" threshold {at:.3g} ", "right" if near_end else "left"
+        over = axes.get_xaxis_transform()  # just above the axes
+        axes.text(at, 1.0, text, va="bottom", ha=side, fontsize=9.5, transform=over)
+    last = edges[-1] if at is None else max(edges[-1], 1.02 * at)
+    axes.set(xlabel="distance (squared, unit features)", xlim=(0, last))
     if log:
         axes.set(yscale="log", ylabel="pairs", ylim=(0.7, None))
     else:
@@ -74,6 +77,12 @@ def distance_histogram(
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     page.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return page
+
+
+def _share_below(counts: NDArray, edges: NDArray, at: float) -> float:
+    """Share of the pairs up to `at`; those of the bin it lies in are taken as spread evenly."""
+    rising = np.append(0, counts.cumsum())
+    return float(np.interp(at, edges, rising)) / max(int(rising[-1]), 1)
 
 
 def _thinned(histogram: DistanceHistogram) -> tuple[NDArray, NDArray, NDArray]:

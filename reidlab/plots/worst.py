@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.figure import Figure
 
 from reidlab.calibration import Failures
@@ -13,7 +15,13 @@ from reidlab.ranking import rank
 
 @styled
 def failure_strip(
-    failures: Failures, query: Embeddings, gallery: Embeddings, *, k: int = 8, title: str = ""
+    failures: Failures,
+    query: Embeddings,
+    gallery: Embeddings,
+    *,
+    distance: Any = None,
+    k: int = 8,
+    title: str = "",
 ) -> Figure:
     """One row per failure as in `gallery_strip`, the average precision above each query.
 
@@ -23,6 +31,7 @@ def failure_strip(
         failures: from `worst_queries`.
         query: the Q queries it was given.
         gallery: the G gallery images it was given.
+        distance: the (Q, G) distances it was given, if any.
         k: gallery images per row; a smaller gallery shows all it has.
         title: shown above.
 
@@ -38,7 +47,8 @@ def failure_strip(
     if k < 1:
         raise ValueError(f"expected at least one gallery image per row, got k={k}")
     # Ignored images take no place but stand in the row.
-    ranking = rank(query[failures.queries], gallery, min(k, len(gallery)))
+    part = None if distance is None else distance[failures.queries]
+    ranking = rank(query[failures.queries], gallery, min(k, len(gallery)), distance=part)
     page = gallery_strip(ranking, queries=range(len(failures)), k=k, title=title)
     cells = {axes.get_gid(): axes for axes in page.axes}
     for row, failure in enumerate(failures):

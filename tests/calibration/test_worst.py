@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from reidlab.calibration import worst_queries
 from reidlab.embedding import Embeddings
@@ -65,8 +66,28 @@ def test_scores_must_belong_to_the_queries(mixed):
         worst_queries(scores, 0, query=query, gallery=gallery)
     with pytest.raises(ValueError, match=f"these 3 queries, got n=1 and scores of {len(query)}"):
         worst_queries(scores, 1, query=query[:3], gallery=gallery)
-    with pytest.raises(ValueError, match="the scores are of other embeddings"):
+    with pytest.raises(ValueError, match="queries with a match in the gallery, found none"):
         worst_queries(scores, 1, query=query, gallery=gallery[gallery.pids.numpy() == -1])
+    with pytest.raises(ValueError, match="expected scores of these queries in this gallery"):
+        worst_queries(scores, 5, query=query, gallery=gallery[:-9])
+
+
+def test_scores_of_a_given_distance_need_it_again(mixed):
+    query, gallery = mixed
+    distance = np.random.default_rng(0).random((len(query), len(gallery)))
+    scores = evaluate(query, gallery, distance=distance)
+    with pytest.raises(ValueError, match="pass distance= if they were made with one"):
+        worst_queries(scores, 3, query=query, gallery=gallery)
+    for given in (distance, torch.from_numpy(distance)):
+        found = worst_queries(scores, 3, query=query, gallery=gallery, distance=given)
+        for failure in found:
+            row = distance[failure.query]
+            assert failure.match_distance == row[failure.match]
+            assert row[failure.wrong] == failure.wrong_distance
+
+
+def test_other_protocols_are_refused(mixed):
+    query, gallery = mixed
     other = evaluate(query, gallery, protocol="no-camera-filter")
     with pytest.raises(ValueError, match="protocol 'market', got 'no-camera-filter'"):
         worst_queries(other, 1, query=query, gallery=gallery)
