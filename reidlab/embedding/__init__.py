@@ -16,7 +16,7 @@ from reidlab.embedding.files import (
     save_blocks,
     save_embeddings,
 )
-from reidlab.embedding.record import Embeddings
+from reidlab.embedding.record import Embeddings, unit_rows
 from reidlab.embedding.run import BLOCK, embed, embed_blocks
 
 __all__ = [
@@ -30,4 +30,5 @@ __all__ = [
     "read_metadata",
     "save_blocks",
     "save_embeddings",
+    "unit_rows",
 ]

@@ -98,18 +98,23 @@ class Embeddings:
         unit = torch.empty_like(self.features, dtype=kind)
         for start in range(0, len(self), CHUNK):  # no further copy of all features
             rows = slice(start, start + CHUNK)
-            part = self.features[rows].to(kind)
-            if part.numel():  # largest entry 1 first: squares neither overflow nor vanish
-                largest = part.abs().amax(dim=1, keepdim=True)  # (N, 1)
-                part = part / largest.masked_fill(largest == 0, 1.0)
-            unit[rows] = torch.nn.functional.normalize(part, dim=1)
+            unit[rows] = unit_rows(self.features[rows].to(kind))
         return Embeddings(unit, self.pids, self.camids, self.paths, self.source)
+
+
+def unit_rows(features: Tensor) -> Tensor:
+    """Floating-point rows (N, D) scaled to unit L2 norm, whatever their size; zeros stay zeros."""
+    if features.numel():  # largest entry 1 first: squares neither overflow nor vanish
+        largest = features.abs().amax(dim=1, keepdim=True)  # (N, 1)
+        features = features / largest.masked_fill(largest == 0, 1.0)
+    return torch.nn.functional.normalize(features, dim=1)
 
 
 def _as_tensor(values: Any) -> Tensor:
     """A tensor of `values`; arrays torch cannot share (read-only, reversed) are copied first."""
     if isinstance(values, np.ndarray):
-        values = np.require(values, requirements=["C", "W"])
+        backwards = min(values.strides, default=0) < 0
+        values = values.copy() if backwards else np.require(values, requirements=["C", "W"])
     return torch.as_tensor(values)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from reidlab.embedding import Embeddings
+from reidlab.ranking.checks import check_features
 
 BLOCK_ENTRIES = 2**21  # distances held at once: 8 MiB in float32
 
@@ -46,13 +47,21 @@ def distance_blocks(
                 f"expected distance of shape ({len(query)}, {len(gallery)}), queries by gallery, "
                 f"got {tuple(distance.shape)}"
             )
+        _check_real(distance)
     return _blocks(query, gallery, distance)
 
 
 def cosine_distance(query: Tensor, gallery: Tensor) -> Tensor:
     """Squared Euclidean distance 2 - 2 cos of unit rows (B, D) and (G, D) -> (B, G) in [0, 4]."""
-    with torch.autocast(query.device.type, enabled=False):  # half precision would reorder
-        return torch.matmul(-2 * query.to(gallery.dtype), gallery.T).add_(2).clamp_(min=0)
+    return products(-2 * query.to(gallery.dtype), gallery).add_(2).clamp_(min=0)
+
+
+def products(rows: Tensor, columns: Tensor) -> Tensor:
+    """Inner products of (B, D) and (G, D) -> (B, G); of equal columns come equal products."""
+    if len(rows) == 1:  # a product with one row rounds differently from column to column
+        return products(rows.expand(2, -1), columns)[:1]
+    with torch.autocast(rows.device.type, enabled=False):  # half precision would reorder
+        return torch.matmul(rows, columns.T)
 
 
 def _blocks(
@@ -70,10 +79,22 @@ def _blocks(
         yield rows, block
 
 
+def _check_real(distance: Tensor | np.ndarray) -> None:
+    """Raise unless a matrix of the caller holds numbers that have an order."""
+    if isinstance(distance, Tensor):
+        real = not distance.is_complex()
+    else:
+        real = distance.dtype.kind in "fiub"
+    if not real:
+        raise ValueError(f"expected distances that are real numbers, got {distance.dtype}")
+
+
 def _as_floating(block: Tensor | np.ndarray) -> Tensor:
     """A block of the caller's matrix as float32, or as float64 where float32 could lose digits."""
     if isinstance(block, np.ndarray):
         exact = np.float32 if block.dtype in (np.float16, np.float32) else np.float64
+        if min(block.strides, default=0) < 0:  # torch knows no reversed arrays
+            block = block.copy()
         return torch.from_numpy(np.require(block, dtype=exact, requirements=["C", "W"]))
     exact = block.dtype if block.dtype.is_floating_point else torch.float64
     return block.to(torch.promote_types(exact, torch.float32))
@@ -86,22 +107,4 @@ def _check_numbers(block: Tensor, start: int) -> None:
         raise ValueError(
             f"expected distances that are numbers, got NaN, the first at query {start + row}, "
             f"gallery image {column}; infinity is allowed and ranks last"
-        )
-
-
-def check_features(query: Embeddings, gallery: Embeddings) -> None:
-    """Raise unless the features of both sides can be compared."""
-    widths = query.features.shape[1], gallery.features.shape[1]
-    if widths[0] != widths[1]:
-        raise ValueError(
-            f"expected features of one width, got {widths[0]} (query) and {widths[1]} (gallery); "
-            "embed both with the same model"
-        )
-    if widths[0] == 0:
-        raise ValueError("expected features, got width 0; pass distance=(Q, G) to do without")
-    devices = query.features.device, gallery.features.device
-    if devices[0] != devices[1]:
-        raise ValueError(
-            f"expected one device, got {devices[0]} (query) and {devices[1]} (gallery); "
-            "move one side with .to(device)"
         )

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from reidlab.embedding import Embeddings
-from reidlab.ranking.blocks import BLOCK_ENTRIES, check_features
+from reidlab.embedding import Embeddings, unit_rows
+from reidlab.ranking.blocks import BLOCK_ENTRIES, products
+from reidlab.ranking.checks import check_count, check_features
 from reidlab.ranking.pairs import LEAST_ROWS
 from reidlab.ranking.topk import nearest
 
@@ -56,12 +57,10 @@ def expand_query(
     """
     check_features(query, gallery)
     count = len(query) + len(gallery)
-    if not 1 <= k <= count:
-        raise ValueError(f"expected k from 1 to {count}, queries and gallery together, got {k}")
-    if alpha < 0:
+    check_count("k", k, count, ", queries and gallery together")
+    if not alpha >= 0:
         raise ValueError(f"expected alpha of at least 0, got {alpha}")
-    if times < 1:
-        raise ValueError(f"expected times of at least 1, got {times}")
+    check_count("times", times)
     kind = torch.promote_types(query.features.dtype, gallery.features.dtype)
     kind = torch.promote_types(kind, torch.float32)
     features = torch.cat([side.features.to(kind) for side in (query, gallery)])  # (N, D)
@@ -79,19 +78,21 @@ def expand_query(
 
 def _expanded(features: Tensor, k: int, alpha: float, bar: tqdm) -> Tensor:
     """One round: (N, D) -> (N, D)."""
-    unit = torch.nn.functional.normalize(features, dim=1)
+    unit = unit_rows(features)
     result = torch.empty_like(features)
     step = max(LEAST_ROWS, BLOCK_ENTRIES // len(features))
     for start in range(0, len(features), step):
         rows = slice(start, start + step)
-        with torch.autocast(features.device.type, enabled=False):
-            order, opposite = nearest(-unit[rows] @ unit.T, k)  # (B, k), minus the cosines
+        order, opposite = nearest(products(-unit[rows], unit), k)  # (B, k), minus the cosines
         weights = (-opposite) ** alpha
         if not bool(weights.isfinite().all()):
             raise ValueError(
                 f"cos ** alpha has no real value for a negative cosine and alpha = {alpha}; use a "
                 "whole number, or fewer neighbours"
             )
-        result[rows] = torch.einsum("bk,bkd->bd", weights, features[order]) / k
+        total = torch.zeros_like(unit[rows])
+        for weight, neighbour in zip(weights.T, order.T, strict=True):  # no (B, k, D) array
+            total += weight[:, None] * features[neighbour]
+        result[rows] = total / k
         bar.update(len(order))
     return result

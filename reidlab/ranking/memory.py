@@ -50,6 +50,7 @@ def reciprocal_memory(
     k1: int = 20,
     k2: int = 6,
     k: int | None = None,
+    itemsize: int = 4,
 ) -> MemoryNeed:
     """What `k_reciprocal` is expected to hold beyond its inputs.
 
@@ -64,15 +65,16 @@ def reciprocal_memory(
         k1: neighbours tested for reciprocity.
         k2: neighbours averaged over.
         k: places kept, or None for all distances.
+        itemsize: bytes of a number in the features; wide ones are normalised before they shrink.
     """
     items = num_query + num_gallery
     length = min(k1 + 1, items)
     own = min(items, 3 * length // 2)  # entries of a vector,
     mixed = min(items, length * k2)  # and of a mean of k2
-    rows = max(LEAST_ROWS, BLOCK_ENTRIES // items)
+    rows = max(LEAST_ROWS, BLOCK_ENTRIES // max(1, items))
     return MemoryNeed(
         result=num_query * (4 * num_gallery if k is None else 12 * k),
-        features=2 * 4 * items * width,
+        features=(8 if itemsize <= 4 else 16) * items * width,
         neighbours=items * (8 * max(length, k2) + 45 * own + 44 * mixed),
         blocks=rows * items * (5 * 4 + 1) + 120 * (BLOCK_PAIRS + items),
     )

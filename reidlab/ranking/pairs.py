@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from reidlab.embedding import Embeddings
-from reidlab.ranking.blocks import BLOCK_ENTRIES, check_features
+from reidlab.ranking.blocks import BLOCK_ENTRIES, products
+from reidlab.ranking.checks import check_features
 
 LEAST_ROWS = 64  # of a block; fewer would leave the product waiting for memory
 PRODUCTS = 2**19  # numbers of pairs gathered at once: 2 MiB
@@ -118,8 +119,7 @@ class FeaturePairs(Pairs):
 
     def block(self, rows: slice, columns: slice) -> Tensor:
         """One block of the matrix product."""
-        with torch.autocast(self.device.type, enabled=False):  # half precision would reorder
-            return -self.features[rows] @ self.features[columns].T
+        return products(-self.features[rows], self.features[columns])
 
     def entries(self, rows: Tensor, columns: Tensor) -> Tensor:
         """One product of two features per pair."""

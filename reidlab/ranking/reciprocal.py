@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 
 from reidlab.embedding import Embeddings
 from reidlab.ranking import memory
+from reidlab.ranking.checks import check_count
 from reidlab.ranking.neighbours import (
     Sparse,
     expanded_pairs,
@@ -124,8 +125,10 @@ def k_reciprocal(
     (arXiv:1701.08398). Differs from the published code in: equal distances rank in item order.
     """
     _check(query, gallery, k1, k2, weight, variant, k)
+    features = gallery.features
+    width, itemsize = (features.shape[1], features.element_size()) if distance is None else (0, 0)
     need = memory.reciprocal_memory(
-        len(query), len(gallery), query.features.shape[1], k1=k1, k2=k2, k=k
+        len(query), len(gallery), width, k1=k1, k2=k2, k=k, itemsize=itemsize
     )
     log.info("re-ranking %d queries in %d images needs %s", len(query), len(gallery), need)
     memory.check_free(need, query.features.device)
@@ -249,13 +252,13 @@ def _check(
     if variant not in VARIANTS:
         listed = ", ".join(repr(name) for name in VARIANTS)
         raise ValueError(f"expected variant to be one of {listed}, got {variant!r}")
-    if k1 < 1 or k2 < 1:
-        raise ValueError(f"expected k1 and k2 of at least 1, got {k1} and {k2}")
+    check_count("k1", k1)
+    check_count("k2", k2)
     if not 0 <= weight <= 1:
         raise ValueError(f"expected weight from 0 to 1, the share of the original, got {weight}")
     if not len(query) or not len(gallery):
         raise ValueError(
             f"expected queries and gallery images, got {len(query)} and {len(gallery)}"
         )
-    if k is not None and not 1 <= k <= len(gallery):
-        raise ValueError(f"expected k from 1 to {len(gallery)}, the size of the gallery, got {k}")
+    if k is not None:
+        check_count("k", k, len(gallery), ", the size of the gallery")

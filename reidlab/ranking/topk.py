@@ -13,6 +13,7 @@ from torch import Tensor
 
 from reidlab.embedding import Embeddings
 from reidlab.ranking.blocks import distance_blocks
+from reidlab.ranking.checks import check_count
 from reidlab.ranking.record import Ranking
 
 
@@ -33,11 +34,7 @@ def rank(query: Embeddings, gallery: Embeddings, k: int, *, distance: Any = None
     Raises:
         ValueError: k is outside 1..G, widths, devices or shapes disagree, or a distance is NaN.
     """
-    if not 1 <= k <= len(gallery):
-        raise ValueError(
-            f"expected k from 1 to {len(gallery)}, the size of the gallery, got {k}; "
-            "k = len(gallery) ranks all of it"
-        )
+    check_count("k", k, len(gallery), ", the size of the gallery")
     blocks = [nearest(block, k) for _, block in distance_blocks(query, gallery, distance)]
     if not blocks:  # no queries
         device = gallery.features.device

@@ -116,10 +116,12 @@ def test_double_precision_stays_double():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"k": 0}, "k from 1 to 9, queries and gallery together, got 0"),
+        ({"k": 0}, "k from 1 to 9, queries and gallery together, a whole number, got 0"),
         ({"k": 10}, "k from 1 to 9"),
+        ({"k": 3, "alpha": float("nan")}, "alpha of at least 0, got nan"),
+        ({"k": 3, "times": 1.5}, "times of at least 1, a whole number, got 1.5"),
         ({"k": 3, "alpha": -1.0}, "alpha of at least 0, got -1"),
-        ({"k": 3, "times": 0}, "times of at least 1, got 0"),
+        ({"k": 3, "times": 0}, "times of at least 1, a whole number, got 0"),
         ({"k": 9, "alpha": 0.5}, "no real value for a negative cosine and alpha = 0.5"),
     ],
 )
@@ -131,3 +133,10 @@ def test_arguments_out_of_range_are_refused(arguments, message):
 def test_features_of_other_widths_are_refused():
     with pytest.raises(ValueError, match="features of one width, got 4"):
         expand_query(make(np.ones((2, 4))), make(np.ones((3, 5))), k=2)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-13, 1e18])
+def test_features_of_any_size_are_expanded(scale):
+    x = normal((20, 6), 5)
+    plain, scaled = (expand_query(*split(c * x, 5), k=3)[1].features for c in (1.0, scale))
+    torch.testing.assert_close(scaled / scale, plain, rtol=1e-4, atol=1e-5)

@@ -269,8 +269,10 @@ def test_a_matrix_that_is_no_distance_is_refused(crowd, change, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"k1": 0}, "k1 and k2 of at least 1, got 0 and 6"),
-        ({"k2": 0}, "k1 and k2 of at least 1, got 20 and 0"),
+        ({"k1": 0}, "k1 of at least 1, a whole number, got 0"),
+        ({"k1": 2.5}, "k1 of at least 1, a whole number, got 2.5"),
+        ({"k2": 0}, "k2 of at least 1, a whole number, got 0"),
+        ({"k": True}, "k from 1 to 260, the size of the gallery, a whole number, got True"),
         ({"weight": 1.2}, "weight from 0 to 1.*got 1.2"),
         ({"weight": float("nan")}, "weight from 0 to 1"),
         ({"variant": "zong"}, "'zhong', 'torchreid', 'transreid', 'fastreid', got 'zong'"),

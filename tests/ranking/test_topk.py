@@ -206,3 +206,37 @@ def test_a_ranking_that_does_not_fit_is_refused():
     ):
         with pytest.raises(ValueError, match=message):
             Ranking(bad, distance, two, two)
+
+
+@pytest.mark.parametrize("queries", [1, 2, 5])
+def test_copies_of_an_image_tie_in_gallery_order(queries):
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        originals = torch.randn(40, 37, generator=generator)
+        copies = torch.randint(0, 40, (150,), generator=generator)
+        query, gallery = make(torch.randn(queries, 37, generator=generator)), originals[copies]
+        for row in rank(query, make(gallery), 150).order.tolist():
+            seen: dict[int, int] = {}
+            for column in row:
+                original = int(copies[column])
+                assert seen.get(original, -1) < column
+                seen[original] = column
+
+
+def test_reversed_arrays_of_one_row_are_ranked():
+    distance = np.array([[3.0, 1.0, 2.0]])[::-1, ::-1]
+    assert rank(blank(1), blank(3), 3, distance=distance).order.tolist() == [[1, 0, 2]]
+    assert len(make(np.ones((1, 4))[::-1])) == 1
+
+
+@pytest.mark.parametrize("kind", [complex, str, object])
+def test_distances_that_are_no_real_numbers_are_refused(kind):
+    with pytest.raises(ValueError, match="expected distances that are real numbers"):
+        rank(blank(1), blank(2), 1, distance=np.ones((1, 2)).astype(kind))
+    with pytest.raises(ValueError, match="expected distances that are real numbers"):
+        rank(blank(1), blank(2), 1, distance=torch.ones(1, 2, dtype=torch.complex64))
+
+
+def test_a_k_that_is_no_whole_number_is_refused():
+    with pytest.raises(ValueError, match="k from 1 to 3, the size of the gallery, a whole number"):
+        rank(blank(1), blank(3), 2.0, distance=torch.ones(1, 3))
