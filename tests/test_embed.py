@@ -173,3 +173,10 @@ def test_features_that_are_not_finite_name_their_image(gallery):
 
     with pytest.raises(ValueError, match=gallery[0].path.name):
         embed(Broken(), gallery)
+
+
+def test_a_pair_from_load_model_is_refused_with_advice():
+    from reidlab.models.layers import preprocess_of
+
+    with pytest.raises(ValueError, match="model, _ = load_model"):
+        preprocess_of((None, None))  # pyright: ignore[reportArgumentType]

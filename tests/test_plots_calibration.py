@@ -188,3 +188,14 @@ def test_a_threshold_outside_all_distances_is_refused(histogram, at):
 def test_a_threshold_beyond_the_last_pair_is_drawn(histogram):
     figure = distance_histogram(histogram, threshold=3.9)
     assert figure.axes[0].get_xlim()[1] > 3.9
+
+
+def test_failures_of_swapped_sides_are_refused():
+    generator = np.random.default_rng(0)
+    sides = [
+        Embeddings(generator.normal(size=(12, 4)), np.arange(12) // k + 1, np.full(12, k))
+        for k in (2, 3)
+    ]
+    failures = worst_queries(evaluate(*sides), 3, query=sides[0], gallery=sides[1])
+    with pytest.raises(ValueError, match="in this order"):
+        failure_strip(failures, sides[1], sides[0])

@@ -165,7 +165,7 @@ def by_attribute(
     Raises:
         ValueError: an unknown head, or a query without attributes.
     """
-    chosen = list(heads)
+    chosen = [heads] if isinstance(heads, str) else list(heads)
     if unknown := [head for head in chosen if head not in HEADS]:
         raise ValueError(f"unknown attributes {unknown}; expected some of {', '.join(HEADS)}")
     found = []

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reidlab.calibration.place import Place, describe_place, distances_of, thin_out
+from reidlab.data.samples import DISTRACTOR, JUNK
 from reidlab.embedding import Embeddings
 
 
@@ -99,7 +100,8 @@ def compare_statistics(
 ) -> Shift:
     """Whether the images of a new place lie as far apart as those of the calibration set.
 
-    The labels of `new` are not read.
+    Who is shown need not be known: of the labels of `new` only distractors and junk (0, -1) are
+    read, and left out.
 
     Args:
         calibration: gallery embeddings with person ids, or the `Place` that a threshold keeps.
@@ -126,12 +128,15 @@ def compare_statistics(
             f"expected two images or more and at least one person, got {len(new)} images"
             + ("" if people is None else f" and people={people}")
         )
+    somebody = ((new.pids != DISTRACTOR) & (new.pids != JUNK)).cpu().numpy()
+    if 1 < somebody.sum() < len(new):  # labels say who is nobody, and there the place left them out
+        new = new[somebody]
     count = people or max(1, round(len(new) / place.images_per_person))
     unit = new[thin_out(np.arange(len(new)), np.random.default_rng(seed))].normalized().features
     close = sum(int((block <= place.radius).sum()) for block in distances_of(unit))
     moved = unit.cpu().double().mean(dim=0).numpy() - np.array(place.centre)
-    # Distractors and junk of the new place move its centre, too, and cannot be told apart: they
-    # are given room by never counting more people than the calibration set has.
+    # Distractors and junk of a place without labels move its centre, too: they are given room by
+    # never counting more people than the calibration set has.
     few = min(count, place.people)
     return Shift(
         share=(close - len(unit)) / (len(unit) * (len(unit) - 1)),  # an image is close to itself

@@ -73,6 +73,11 @@ def preprocess_of(model: nn.Module) -> EvalTransform:
     Raises:
         ValueError: it has none.
     """
+    if isinstance(model, tuple):
+        raise ValueError(
+            "expected a model, got a pair; load_model gives (model, preprocess): model, _ = "
+            "load_model(...)"
+        )
     preprocess = getattr(model, "preprocess", None)
     if not isinstance(preprocess, EvalTransform):
         raise ValueError(

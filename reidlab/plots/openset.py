@@ -7,7 +7,7 @@ from itertools import cycle
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, PercentFormatter
 
 from reidlab.calibration import OpenSet
 from reidlab.calibration.intervals import percent
@@ -59,12 +59,14 @@ def open_set_curve(result: OpenSet | Mapping[str, OpenSet], *, title: str = "") 
                 (place[0], up.high),
                 xytext=(0, 3),
                 textcoords="offset points",
-                ha=side,
+                ha="left" if place[0] < 1.5 * least else side,
                 va="bottom",
                 color=color,
                 fontsize=9,
             )
     axes.set(xscale="log", xlim=(least / 2, 1.0), ylim=(0, 1.02))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="strangers taken for somebody", ylabel="known people found at rank 1")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))

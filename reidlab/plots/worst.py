@@ -44,6 +44,14 @@ def failure_strip(
         raise ValueError(
             f"expected failures of these {len(query)} queries, got query {max(failures.queries)}"
         )
+    for failure in failures:
+        if failure.match >= len(gallery) or int(gallery.pids[failure.match]) != int(
+            query.pids[failure.query]
+        ):
+            raise ValueError(
+                "expected the query and the gallery of worst_queries, in this order: the match of "
+                f"query {failure.query} is another person here"
+            )
     if k < 1:
         raise ValueError(f"expected at least one gallery image per row, got k={k}")
     # Ignored images take no place but stand in the row.

@@ -19,6 +19,12 @@ def check_count(name: str, value: Any, most: int | None = None, why: str = "") -
 
 def check_features(query: Embeddings, gallery: Embeddings) -> None:
     """Raise unless the features of both sides can be compared."""
+    for name, side in (("query", query), ("gallery", gallery)):
+        if not isinstance(side, Embeddings):
+            raise ValueError(
+                f"expected {name} to be Embeddings, got {type(side).__name__}; `embed` makes them, "
+                "and Embeddings(features, pids, camids)"
+            )
     widths = query.features.shape[1], gallery.features.shape[1]
     if widths[0] != widths[1]:
         raise ValueError(

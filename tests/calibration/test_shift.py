@@ -235,3 +235,20 @@ def test_a_place_needs_people_and_a_comparison_images(people):
     with pytest.raises(ValueError, match="width 16 as in the calibration set, got 4"):
         compare_statistics(place, people(1, 5, width=4)[1])
     assert compare_statistics(place, new[:2]).people == 1
+
+
+def test_distractors_and_junk_that_are_known_do_not_count_as_another_place(people):
+    query, gallery = people(0, 20, images=8)
+    rng = np.random.default_rng(1)
+    nobody = Embeddings(
+        rng.normal(size=(120, 16)).astype(np.float32), np.repeat([0, -1], 60), np.ones(120, int)
+    )
+    columns = [
+        np.concatenate([np.asarray(getattr(side, name)) for side in (gallery, nobody)])
+        for name in ("features", "pids", "camids")
+    ]
+    crowded = Embeddings(*columns)
+    alone, among = (compare_statistics(gallery, new) for new in (gallery, crowded))
+    assert (alone.share, alone.moved) == (among.share, among.moved) and not among.differs
+    unknown = Embeddings(crowded.features, np.arange(1, len(crowded) + 1), crowded.camids)
+    assert compare_statistics(gallery, unknown).share != alone.share
