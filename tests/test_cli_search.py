@@ -10,7 +10,7 @@ from PIL import Image
 
 from reidlab.checkpoints import load_model, save_model
 from reidlab.cli import main
-from reidlab.cli.search import as_text
+from reidlab.cli.search import as_text, printable
 from reidlab.data.readers import read_dataset
 from reidlab.embedding import embed
 from reidlab.models.baseline import baseline_small
@@ -183,7 +183,8 @@ def test_interrupted_it_says_what_happens(trained, crops, monkeypatch):
     words = ("search", "--query", next(crops.glob("*.jpg")), "--gallery", crops, "--model", trained)
     assert run(*words, "--index", "kept")[0] == 0
     before = len(Index.load("kept"))
-    Path("hits.csv").unlink()
+    for name in ("hits.csv", "hits.png"):
+        Path(name).unlink()
 
     def stopping(*_, **__):
         raise KeyboardInterrupt
@@ -193,6 +194,101 @@ def test_interrupted_it_says_what_happens(trained, crops, monkeypatch):
     status, printed, error = run(*words, "--index", "kept")
     assert status == 130 and "the same command starts again" in error and printed == ""
     assert len(Index.load("kept")) == before and not Path("hits.csv").exists()
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_queries_and_gallery_are_never_overwritten(trained, crops, tmp_path, monkeypatch):
+    query = shutil.copy(next(crops.glob("*.jpg")), tmp_path / "a.png")
+    (tmp_path / "link.png").symlink_to(query)
+    (crops / "deep" / "far.png").symlink_to(shutil.copy(query, tmp_path / "elsewhere.png"))
+    lists = tmp_path / "list.csv"
+    lists.write_text(f"path,pid,camid\n{query},1,1\n")
+    index = Index(embed(load_model(trained)[0], read_dataset(crops, layout="unlabelled").train))
+    index.save("kept")
+    before = contents(tmp_path)
+    for more, message in (
+        (("--out", "a"), "a.png is a query"),
+        (("--out", crops / ".." / "a.csv"), "a.png is a query"),
+        (("--out", "link"), "link.png is a query"),
+        (("--gallery", "list.csv", "--out", "list"), "list.csv is the gallery"),
+        (("--out", crops), "hits.png lies in the gallery"),
+        (("--out", crops / "deep" / "far"), "far.png lies in the gallery"),
+        (("--out", crops / "new" / "hits"), "hits.png lies in the gallery"),
+        (("--gallery", "kept", "--out", "kept"), "hits.png lies in the gallery kept"),
+        (("--index", "own", "--out", "own/hits"), "hits.png lies in the index own"),
+    ):
+        given = more if "--gallery" in more else ("--gallery", crops, *more)
+        status, printed, error = run("search", "--query", query, "--model", trained, *given)
+        assert status == 1 and message in error and "choose an --out elsewhere" in error, error
+        assert printed == "" and contents(tmp_path) == before
+        assert not (crops / "new").exists() and not Path("own").exists()
+    monkeypatch.chdir(crops)
+    status, _, error = run("search", "--query", query, "--model", trained, "--gallery", ".")
+    assert status == 1 and "hits.png lies in the gallery" in error
+    assert contents(tmp_path) == before
+
+
+def test_only_results_of_searches_are_replaced(trained, crops, tmp_path):
+    query = next(crops.glob("*.jpg"))
+    words = ("search", "--query", query, "--gallery", crops, "--model", trained, "--k", 2)
+    picture, rows = tmp_path / "hits.png", tmp_path / "hits.csv"
+    for content in ("name,age\na,3\n", "", "query,place,path\n"):
+        rows.write_text(content)
+        status, _, error = run(*words)
+        assert status == 1 and "hits.csv is no table of `reidlab search`" in error
+        assert rows.read_text() == content and not picture.exists()
+    rows.unlink()
+    rows.symlink_to(tmp_path / "nowhere.csv")
+    assert "hits.csv is no table" in run(*words)[2]
+    rows.unlink()
+    picture.write_text("mine")
+    status, _, error = run(*words)
+    assert status == 1 and "hits.png is there without a table" in error
+    assert picture.read_text() == "mine" and not rows.exists()
+    picture.unlink()
+    for k in (2, 3):
+        assert run(*words[:-1], k)[0] == 0
+        assert len(table(rows)) == k and picture.exists()
+    picture.unlink()
+    assert run(*words)[0] == 0 and picture.exists()
+
+
+def test_names_that_no_terminal_can_show_are_escaped(trained, crops, tmp_path):
+    folder = tmp_path / "od\udcffd"
+    crops.rename(folder)
+    names = ["a\udcff.jpg", "b\nc.jpg", "d\re.jpg", "f\x1b[1m,é.jpg", "$\\x$.jpg"]
+    for name, path in zip(names, sorted(folder.rglob("*.jpg")), strict=False):
+        path.rename(folder / name)
+    words = ("search", "--query", folder / names[0], "--gallery", folder, "--model", trained)
+    status, printed, error = run(*words, "--out", tmp_path / "o\udcfft")
+    assert status == 0, error
+    with open(tmp_path / "o\udcfft.csv", newline="", errors="surrogateescape") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 10 and {row["query"] for row in rows} == {str(folder / names[0])}
+    assert {row["path"] for row in rows} == {str(path) for path in folder.rglob("*.jpg")}
+    assert printed.startswith(f"{tmp_path}/od\\udcffd/a\\udcff.jpg\n") and "\udcff" not in printed
+    assert (tmp_path / "o\udcfft.png").exists() and "o\\udcfft.csv\n" in printed
+    assert [printable(name) for name in names] == [
+        "a\\udcff.jpg",
+        "b\\nc.jpg",
+        "d\\re.jpg",
+        "f\\x1b[1m,é.jpg",
+        "$\\x$.jpg",
+    ]
+
+
+def test_a_terminal_without_the_letters_of_a_name_gets_escapes(trained, crops, tmp_path):
+    query = shutil.copy(next(crops.glob("*.jpg")), tmp_path / "é.jpg")
+    buffer = io.BytesIO()
+    words = ("search", "--query", query, "--gallery", crops, "--model", trained)
+    terminal = io.TextIOWrapper(buffer, "ascii", write_through=True)
+    with contextlib.redirect_stdout(terminal):
+        main([str(word) for word in words])
+    assert f"{tmp_path}/\\xe9.jpg\n".encode() in buffer.getvalue()
+    assert table("hits.csv")[0]["query"] == str(query)
 
 
 def test_mistakes_are_answered_without_a_traceback(trained, crops, tmp_path):
@@ -207,10 +303,10 @@ def test_mistakes_are_answered_without_a_traceback(trained, crops, tmp_path):
         ((query, "--gallery", query), "is no gallery"),
         ((query, "--gallery", "g.npz"), "no file of embeddings at g.npz"),
         ((query, "--gallery", crops, "--k", 0), "k of at least 1, got 0"),
-        ((query, "--gallery", crops, "--camera", 3), "no gallery image is from camera 3"),
+        ((query, "--gallery", crops, "--camera", 3), "nobody knows the cameras here"),
         ((query, "--gallery", crops, "--other-cameras"), "nobody says which camera took it"),
         ((query, "--gallery", crops, "--where", "hat"), "--where hat: expected NAME=VALUE"),
-        ((query, "--gallery", crops, "--where", "hat=yes"), "no attribute 'hat'"),
+        ((query, "--gallery", crops, "--where", "hat=yes"), "search without where (--where)"),
         (("bad.jpg", "--gallery", crops), "bad.jpg"),
         ((query, "--gallery", crops, "--index", crops), "holds other files than an index"),
     ):

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ class Search:
 def main(argv: Sequence[str]) -> None:
     """Parse, search, write, print."""
     options = parse(Search, "search", argv, examples=EXAMPLES)
-    picture, table = _targets(options.out)
+    picture, table = _targets(options)
     where = _where(options.where)
     try:
         model, flip, index = _plan(options)
@@ -107,7 +108,7 @@ def main(argv: Sequence[str]) -> None:
             progress=sys.stderr.isatty(),
         )
         rows = hit_rows(hits)
-        atomic_write(table, as_csv(rows))
+        atomic_write(table, as_csv(rows).encode(errors="surrogateescape"))
         drawn = _draw(hits, picture)
     except KeyboardInterrupt:
         complain(
@@ -115,26 +116,61 @@ def main(argv: Sequence[str]) -> None:
             130,
         )
         return
-    print(as_text(rows))
-    print(f"table:   {table}")
+    lines = [as_text(rows), f"table:   {printable(table)}"]
     if drawn:
-        print(f"picture: {picture}" + _left_out(hits))
+        lines.append(f"picture: {printable(picture)}" + _left_out(hits))
     if index is not None:
-        print(f"index:   {index}")
+        lines.append(f"index:   {printable(index)}")
+    encoding = sys.stdout.encoding or "utf-8"  # a terminal may lack letters of a name
+    print("\n".join(lines).encode(encoding, "backslashreplace").decode(encoding))
 
 
-def _targets(out: Path) -> tuple[Path, Path]:
+def _targets(options: Search) -> tuple[Path, Path]:
     """Picture and table; complains before the work, not after it."""
-    out = out.expanduser()
+    out = options.out.expanduser()
     base = out / "hits" if out.is_dir() else out
     if base.suffix.lower() in (".png", ".csv"):
         base = base.with_suffix("")
-    make_folder(base.parent)
-    targets = base.with_name(base.name + ".png"), base.with_name(base.name + ".csv")
-    for target in targets:
+    picture, table = base.with_name(base.name + ".png"), base.with_name(base.name + ".csv")
+    for target in (picture, table):
         if target.is_dir():
             raise ValueError(f"{target} is a folder; choose another --out")
-    return targets
+        _spare_inputs(target, options)
+    if os.path.lexists(table) and not _is_ours(table):
+        raise ValueError(f"{table} is no table of `reidlab search`; choose another --out")
+    if os.path.lexists(picture) and not os.path.lexists(table):
+        raise ValueError(
+            f"{picture} is there without a table of `reidlab search` beside it, so it may be no "
+            "picture of such hits; choose another --out, or remove it"
+        )
+    make_folder(base.parent)
+    return picture, table
+
+
+def _spare_inputs(target: Path, options: Search) -> None:
+    """Raise if writing `target` would replace a query, or change the gallery or the index."""
+    names = {target.resolve(), target.parent.resolve() / target.name}  # of a link: both ends
+    for query in options.query:
+        if query.expanduser().resolve() in names:
+            raise ValueError(f"{target} is a query; choose an --out elsewhere")
+    for word, given in (("gallery", options.gallery), ("index", options.index)):
+        if given is None:
+            continue
+        place = given.expanduser().resolve()
+        if place in names:
+            raise ValueError(f"{target} is the {word}; choose an --out elsewhere")
+        if any(place in name.parents for name in names):
+            raise ValueError(f"{target} lies in the {word} {given}; choose an --out elsewhere")
+
+
+def _is_ours(table: Path) -> bool:
+    """Whether a file begins like a table of an earlier search."""
+    head = ",".join(COLUMNS).encode() + b"\n"
+    try:
+        with table.open("rb") as file:
+            return file.read(len(head)) == head
+    except OSError:  # a file that cannot be read, or a link to nowhere
+        return False
 
 
 def _where(words: Sequence[str]) -> dict[str, list[str]]:
@@ -176,13 +212,18 @@ def default_index(gallery: Path, model: nn.Module, flip: bool, neck: str | None)
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """The hits with a header; empty where a person or a camera is unknown."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = [_csv_line(COLUMNS)]
     for row in rows:
         numbers = {name: f"{row[name]:.6f}" for name in ("distance", "similarity")}
-        writer.writerow([(row | numbers)[name] for name in COLUMNS])
-    return text.getvalue()
+        lines.append(_csv_line([(row | numbers)[name] for name in COLUMNS]))
+    return "".join(lines)
+
+
+def _csv_line(values: Sequence[Any]) -> str:
+    """Fields of one row; a name with either kind of line end is quoted, which needs both here."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(values)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 def as_text(rows: Sequence[dict[str, Any]]) -> str:
@@ -191,18 +232,26 @@ def as_text(rows: Sequence[dict[str, Any]]) -> str:
     lines = []
     for row in rows:
         if row["place"] == 1:
-            lines += ["", f"{row['query']}"] if lines else [f"{row['query']}"]
+            lines += ["", printable(row["query"])] if lines else [printable(row["query"])]
             lines.append("  place  similarity  " + ("person  camera  " if known else "") + "image")
         if row["place"] <= FIRST:
             person = "-" if row["pid"] is None else row["pid"]
             camera = "-" if row["camid"] is None else row["camid"]
             labels = f"{person:>6}  {camera:>6}  " if known else ""
-            lines.append(f"  {row['place']:>5}  {row['similarity']:>10.3f}  {labels}{row['path']}")
+            path = printable(row["path"])
+            lines.append(f"  {row['place']:>5}  {row['similarity']:>10.3f}  {labels}{path}")
     return "\n".join(lines)
+
+
+def printable(name: object) -> str:
+    """A name in one line: line ends, control characters and bytes that are no UTF-8 as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
 
 
 def _draw(hits: Ranking, picture: Path) -> bool:
     """The picture of the first hits; False when the gallery knows no image files that are here."""
+    from matplotlib.text import Text
+
     from reidlab.plots import gallery_strip
 
     queries = range(min(ROWS, len(hits)))
@@ -217,6 +266,10 @@ def _draw(hits: Ranking, picture: Path) -> bool:
         )
         return False
     figure = gallery_strip(hits, queries=queries, k=PLACES)
+    for text in figure.findobj(Text):  # of names that no font can show, or that look like formulas
+        if isinstance(text, Text):
+            text.set_text("\n".join(map(printable, text.get_text().split("\n"))))
+            text.set_parse_math(False)
     with whole_file(picture) as beside:
         figure.savefig(beside, format="png", dpi=150)
     return True

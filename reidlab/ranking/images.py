@@ -19,7 +19,8 @@ from reidlab.ranking.index.crops import UNNAMED, Crops, query_samples, read_crop
 from reidlab.ranking.index.files import is_index
 from reidlab.ranking.index.filters import Where
 from reidlab.ranking.index.folders import index_folder
-from reidlab.ranking.index.origin import agreed, origin_of
+from reidlab.ranking.index.gallery import whole_k
+from reidlab.ranking.index.origin import DECISIVE, agreed, origin_of
 from reidlab.ranking.record import Ranking
 
 FILES = (".parquet", ".npz")
@@ -83,6 +84,7 @@ def search_images(
             a filter that leaves too few images; other cameras asked for a query without one.
     """
     paths = _query_paths(images)
+    whole_k(k)
     if k < 1:
         raise ValueError(f"expected k of at least 1, got {k}")
     net, card, name = _model(model)
@@ -98,6 +100,9 @@ def search_images(
         stored.check_model(origin["model"]["weights"], name or "this model")
     elif isinstance(gallery, (str, Path)) and stored:
         stored.check_model(origin["model"]["weights"])  # says that the file lacks it
+    for setting in DECISIVE:
+        if made.get(setting) is not None:  # None says nothing that could differ
+            agreed(made, setting, origin[setting])
     query = _embed_queries(net, paths, crops, settings)  # first: a bad query costs no time
     if other_cameras and bool((query.camids == UNNAMED).any()):
         first = query.paths[int((query.camids == UNNAMED).nonzero()[0])]

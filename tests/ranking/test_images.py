@@ -78,6 +78,8 @@ def test_a_small_gallery_gives_all_it_has(model, crops):
     )
     with pytest.raises(ValueError, match="k of at least 1, got 0"):
         search_images(model, crops / "1.png", crops, k=0)
+    with pytest.raises(ValueError, match="expected k as a whole number .* got 2.5"):
+        search_images(model, crops / "1.png", crops, k=2.5)
 
 
 def test_hits_become_rows(model, crops):
@@ -119,6 +121,19 @@ def test_the_side_of_the_neck_is_the_gallerys(model, crops, tmp_path):
     assert not torch.allclose(default.distance, expected.distance)
     with pytest.raises(ValueError, match="neck before, the query would be with neck after"):
         search_images(model, query, tmp_path / "index", neck="after")
+
+
+def test_another_size_of_images_is_refused(model, crops, tmp_path, monkeypatch):
+    search_images(model, crops / "1.png", crops, index=tmp_path / "index")
+    stored = Index.load(tmp_path / "index")
+    same = stored.metadata | {"size": tuple(stored.metadata["size"]), "neck": None}
+    search_images(model, crops / "1.png", Index(stored.gallery, metadata=same))
+    narrow = Index(stored.gallery, metadata=stored.metadata | {"size": [64, 16]})
+    features = embed(model, read_dataset(crops, layout="unlabelled").train)
+    file = save_embeddings(tmp_path / "g.npz", features, metadata=narrow.metadata)
+    for gallery in (narrow, file):
+        with pytest.raises(ValueError, match=r"size \[64, 16\], .* size \[64, 32\]; take a model"):
+            search_images(model, crops / "1.png", gallery)
 
 
 def test_another_model_is_refused(model, crops, tmp_path):
@@ -207,6 +222,13 @@ def test_changed_labels_reach_the_index(model, market_folder, tmp_path, counted)
     index = index_folder(model, nobody, origin, tmp_path / "index")
     assert len(counted) == 1 and set(index.gallery.pids.tolist()) == {UNNAMED}
     assert set(Index.load(tmp_path / "index").gallery.pids.tolist()) == {UNNAMED}
+
+
+def test_crops_beside_other_files_called_like_an_indexs_are_searched(model, crops):
+    (crops / "index.json").write_text('{"theirs": 1}')
+    (crops / "data-2024").mkdir()
+    shutil.copy(crops / "1.png", crops / "data-2024" / "9.png")
+    assert len(search_images(model, crops / "1.png", crops).gallery) == 9
 
 
 # --- what is known of the images ---

@@ -223,6 +223,10 @@ def test_wrong_filters_list_what_there_is(filtered):
         ({"cameras": [2, 7]}, "camera 7; the cameras here are 1, 2, 3, 4"),
         ({"cameras": "2"}, "camera '2'"),
         ({"cameras": []}, "expected one camera or more"),
+        ({"cameras": [[1]]}, r"camera \[1\]; the cameras here are 1, 2, 3, 4"),
+        ({"cameras": [{1}]}, r"camera \{1\}; the cameras here"),
+        ({"cameras": [np.array([1, 2])]}, r"camera \[1, 2\]; the cameras here"),
+        ({"where": {"hat": [["yes"]]}}, r"hat \['yes'\]; its values"),
         ({"where": {"cap": "yes"}}, "no attribute 'cap'; it knows hat, age, bag"),
         ({"where": {"hat": "Yes"}}, "hat 'Yes'; its values here are 'maybe', 'no', 'yes'"),
         ({"where": {"hat": ["yes", None]}}, "hat None"),
@@ -253,6 +257,59 @@ def test_attributes_are_checked_on_construction():
         assert index.search(query, 1, where={"x": wanted}).order.tolist() == [[1]]
 
 
+def test_nan_and_none_are_unknown():
+    nan = float("nan")
+    for values in (["a", nan, None], np.array([2.5, nan, nan]), [np.float32("nan"), 7, None]):
+        index = Index(make(corners(3)), attributes={"x": values})
+        (known,) = index.attributes["x"].values
+        with pytest.raises(ValueError, match="1 of 3 gallery images pass"):
+            index.search(make(corners(1)), 2, where={"x": known})
+
+
+def test_values_that_cannot_be_compared_are_refused():
+    for values in ([[1], [2], [3]], [{}, {}, {}], np.ones((3, 2)), [None, {1}, None]):
+        with pytest.raises(ValueError, match="expected values that are all texts, .* got "):
+            Index(make(corners(3)), attributes={"x": values})
+
+
+def test_numbers_of_arrays_are_wanted_like_plain_ones(filtered):
+    query = make(corners(2))
+    for numbers, plain in (
+        ({"age": [np.int64(0), np.int32(2)]}, {"age": [0, 2]}),
+        ({"age": [torch.tensor(1)]}, {"age": 1}),
+        ({"bag": [np.True_]}, {"bag": True}),
+        ({"hat": [np.str_("no")]}, {"hat": "no"}),
+    ):
+        expected = filtered.search(query, 5, where=plain)
+        assert torch.equal(filtered.search(query, 5, where=numbers).order, expected.order)
+
+
+def test_texts_stand_for_the_numbers_that_are_written_so(filtered):
+    query = make(corners(2))
+    for text, plain in (
+        ({"age": ["0", "2"]}, {"age": [0, 2]}),
+        ({"bag": "True"}, {"bag": True}),
+        ({"age": ["1", 2]}, {"age": [1, 2]}),
+    ):
+        expected = filtered.search(query, 5, where=plain)
+        assert torch.equal(filtered.search(query, 5, where=text).order, expected.order)
+    names = Index(make(corners(2)), attributes={"x": ["1", "2"]})
+    for index, where in ((filtered, {"age": "01"}), (filtered, {"bag": "1"}), (names, {"x": 1})):
+        with pytest.raises(ValueError, match="no gallery image has"):
+            index.search(query, 1, where=where)
+
+
+def test_a_gallery_that_knows_nothing_says_so():
+    query, unknown = make(corners(1)), torch.full((3,), -2)
+    with pytest.raises(ValueError, match=r"camera 1; nobody knows the cameras .*\(--camera\)"):
+        Index(make(corners(3), unknown)).search(query, 1, cameras=1)
+    some = Index(make(corners(3), torch.tensor([-2, 4, 5])))
+    with pytest.raises(ValueError, match="camera 1; the cameras here are 4, 5$"):
+        some.search(query, 1, cameras=1)
+    with pytest.raises(ValueError, match=r"no attribute 'hat'; .* none at all.* \(--where\)"):
+        some.search(query, 1, where={"hat": "yes"})
+
+
 def test_labels_of_people_become_attributes():
     people = [
         dict.fromkeys(HEADS, 0),
@@ -278,6 +335,9 @@ def test_mistakes_are_named():
         (lambda: index.search(make(random(2, 8)), 1), "width 16 .* got 8; .*runs/one"),
         (lambda: index.search(make(random(2)), 0), "k from 1 to 6, the size of the gallery, got 0"),
         (lambda: index.search(make(random(2)), 7), "got 7"),
+        (lambda: index.search(make(random(2)), 2.5), "expected k as a whole number .* got 2.5"),
+        (lambda: index.search(make(random(2)), "3"), "expected k as a whole number .* got '3'"),
+        (lambda: index.search(make(random(2)), True), "expected k as a whole number .* got True"),
         (lambda: Index(make(random(0))), "without images"),
         (lambda: Index(make(torch.empty(2, 0))), "width 0"),
         (lambda: Index(gallery, backend="annoy"), "'torch' or 'faiss', got 'annoy'"),
@@ -290,6 +350,7 @@ def test_mistakes_are_named():
         with pytest.raises(ValueError, match=message):
             call()
     index.check_model("ab12")
+    assert index.search(make(random(2)), np.int64(3)).order.shape == (2, 3)
 
 
 def test_an_index_says_what_it_holds(filtered):

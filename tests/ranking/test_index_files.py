@@ -240,6 +240,79 @@ def test_a_missing_index_is_named(tmp_path, folder):
         Index.load(folder)
 
 
+def test_other_folders_are_no_index(tmp_path, folder):
+    assert files.is_index(folder)
+    for damage in ("{", "", '{"theirs": 1}'):  # beside data of ours
+        (folder / "index.json").write_text(damage)
+        assert files.is_index(folder)
+    (folder / "index.json").unlink()
+    assert files.is_index(folder)
+    theirs = tmp_path / "crops"
+    (theirs / "data-2024").mkdir(parents=True)
+    (theirs / "data-2024" / "features.npy").write_text("x")
+    for page in (None, "{", '{"theirs": 1}', '{"theirs": {"reidlab_index": 1}}', "[1]"):
+        if page is not None:
+            (theirs / "index.json").write_text(page)
+        assert not files.is_index(theirs)
+    (theirs / "index.json").write_text('\n{\n  "reidlab_index": 1}')
+    assert files.is_index(theirs)
+    (theirs / "index.json").unlink()
+    with pytest.raises(ValueError, match="no index at"):
+        Index.load(theirs)
+    assert not files.is_index(tmp_path / "nowhere")
+    assert not files.is_index(data_file(folder, "labels.npy"))
+
+
+# --- another process saves meanwhile ---
+
+
+@pytest.fixture
+def replaced(folder, monkeypatch):
+    """Index.load with saves that come after the page was read, as many as asked for."""
+
+    def load(times, moment):
+        real, saves = getattr(files, moment), []
+
+        def meanwhile(*given):
+            if len(saves) < times:
+                saves.append(given)
+                index_of(30, seed=len(saves)).save(folder)
+            return real(*given)
+
+        monkeypatch.setattr(files, moment, meanwhile)
+        return Index.load(folder)
+
+    return load
+
+
+@pytest.mark.parametrize("moment", ["_check_file", "_block_sums", "_map"])
+@pytest.mark.parametrize("times", [1, 4])
+def test_an_index_that_is_replaced_while_it_opens_is_read_again(times, moment, replaced):
+    if moment == "_block_sums":
+        times = 1  # a save reads them, too
+    same(replaced(times, moment), index_of(30, seed=times))
+
+
+def test_an_index_that_is_replaced_all_the_time_is_given_up(replaced):
+    with pytest.raises(ValueError, match="index is damaged .* is missing"):
+        replaced(5, "_check_file")
+    with pytest.raises(ValueError, match="index is damaged .*: No such file"):
+        replaced(5, "_map")
+
+
+def test_a_file_that_cannot_be_read_is_damage_and_tried_once(folder, monkeypatch):
+    tried = []
+
+    def failing(path):
+        tried.append(path)
+        raise OSError(5, "Input/output error", str(path))
+
+    monkeypatch.setattr(files, "_map", failing)
+    with pytest.raises(ValueError, match="damaged .*features.npy: Input/output error"):
+        Index.load(folder)
+    assert len(tried) == 1
+
+
 # --- saving where something else is, or is interrupted ---
 
 

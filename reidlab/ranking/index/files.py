@@ -44,9 +44,11 @@ FORMAT = 1  # of the folder; raise it when its layout changes
 PAGE, DATA = "index.json", "data-"
 OURS = re.compile(r"data-[0-9a-f]{16}")  # only such folders are ever removed
 KEY = "reidlab_index"
+HEAD = re.compile(rb'\s*\{\s*"reidlab_index"')  # how a page of ours begins
 BLOCK = 2**18  # bytes with a checksum of their own
 LOOKED_AT = 8  # blocks of a file that opening checks
 ROWS = 65_536  # written at a time
+TRIES = 5  # of a reader whose index is replaced under its hands
 
 
 @dataclass(frozen=True)
@@ -137,8 +139,8 @@ def _current(folder: Path) -> str | None:
 
 def _clear(folder: Path, kept: str | None) -> None:
     """Remove all data folders but `kept`; what another system holds open may stay until later."""
-    for path in folder.glob(f"{DATA}*"):
-        if path.name != kept and OURS.fullmatch(path.name):
+    for path in _data_folders(folder):
+        if path.name != kept:
             shutil.rmtree(path, ignore_errors=True)
 
 
@@ -184,8 +186,28 @@ def _block_sums(path: Path, blocks: range | list[int]) -> Iterator[int]:
 
 
 def read_index(folder: Path, images: Path | str | None, verify: bool) -> Stored:
-    """The index in `folder`, its arrays mapped into memory; see `Index.load`."""
-    page = _read_page(folder)
+    """The index in `folder`, its arrays mapped into memory; see `Index.load`.
+
+    A save in between removes the files that the page named: then the new page counts.
+    """
+    for left in reversed(range(TRIES)):
+        page = _read_page(folder)
+        try:
+            return _read_files(folder, page, images, verify)
+        except (OSError, ValueError) as error:
+            if left and _current(folder) != page["data"]:
+                continue
+            if isinstance(error, ValueError):
+                raise
+            reason = f"{error.filename or PAGE}: {error.strerror or error}"
+            raise _damaged(folder, reason) from None
+    raise AssertionError("the last try returns or raises")
+
+
+def _read_files(
+    folder: Path, page: dict[str, Any], images: Path | str | None, verify: bool
+) -> Stored:
+    """What `page` names, checked and mapped."""
     data = folder / page["data"]
     for name, expected in page["files"].items():
         _check_file(data / name, expected, verify)
@@ -210,8 +232,17 @@ def read_index(folder: Path, images: Path | str | None, verify: bool) -> Stored:
 
 
 def is_index(folder: Path) -> bool:
-    """Whether `folder` looks like an index, whole or not."""
-    return (folder / PAGE).is_file() or next(folder.glob(f"{DATA}*/features.npy"), None) is not None
+    """Whether `folder` looks like an index of ours, whole or not."""
+    page = folder / PAGE
+    if page.is_file():
+        with page.open("rb") as file:
+            if HEAD.match(file.read(256)):
+                return True
+    return any((data / "features.npy").is_file() for data in _data_folders(folder))
+
+
+def _data_folders(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(f"{DATA}*") if OURS.fullmatch(path.name)]
 
 
 def read_metadata(folder: Path) -> dict[str, Any]:
@@ -229,7 +260,7 @@ def _read_page(folder: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        if next(folder.glob(f"{DATA}*"), None) is not None:
+        if _data_folders(folder):
             raise ValueError(
                 f"the index in {folder} is incomplete: its first save was interrupted, or {PAGE} "
                 "was removed; save it again"

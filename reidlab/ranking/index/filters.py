@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reidlab.data.heads import HEADS, Labels, classes
+from reidlab.ranking.index.crops import UNNAMED
 
 UNKNOWN = -1  # the code of an image whose value nobody knows
 KINDS = (str, bool, int, float)
@@ -34,27 +35,26 @@ class Attribute:
 
     @classmethod
     def of(cls, name: str, given: Any, count: int) -> Attribute:
-        """From one value per image; None stands for unknown.
+        """From one value per image; None and NaN stand for unknown.
 
         Raises:
             ValueError: another number of values than images, or values of several kinds.
         """
         given = given.tolist() if hasattr(given, "tolist") else given  # tensors and arrays
-        found = [value.item() if isinstance(value, np.generic) else value for value in given]
+        found = [_known(_plain(value)) for value in given]
         if len(found) != count:
             raise ValueError(
                 f"attribute {name!r} has {len(found)} values for {count} gallery images; give one "
                 "per image, None where it is unknown"
             )
-        known = {value for value in found if value is not None}
-        kinds = {type(value) for value in known}
+        kinds = {type(value) for value in found if value is not None}
         if len(kinds) > 1 or not kinds <= set(KINDS):
             names = ", ".join(sorted(kind.__name__ for kind in kinds))
             raise ValueError(
                 f"attribute {name!r}: expected values that are all texts, all true or false, or "
                 f"all numbers of one type, got {names}"
             )
-        values = tuple(sorted(known))
+        values = tuple(sorted({value for value in found if value is not None}))
         code_of = {value: code for code, value in enumerate(values)}
         codes = [UNKNOWN if value is None else code_of[value] for value in found]
         return cls(values, np.array(codes, np.int32))
@@ -62,19 +62,27 @@ class Attribute:
     def mask(self, name: str, wanted: Value | Collection[Value]) -> np.ndarray:
         """(N,) bool: the images that have one of the values `wanted`.
 
+        A text for a number or for true and false, as it comes from a command line, stands for the
+        value that is written so.
+
         Raises:
             ValueError: nobody has such a value, or none is given.
         """
         several = _several(wanted)
         if not several:
             raise ValueError(f"{name}: expected one value or more, got none")
-        for value in several:
-            if not any(type(value) is type(known) and value == known for known in self.values):
-                listed = ", ".join(map(repr, self.values)) or "nothing: it is unknown for all"
-                raise ValueError(
-                    f"no gallery image has {name} {value!r}; its values here are {listed}"
-                )
-        return np.isin(self.codes, [self.values.index(value) for value in several])
+        return np.isin(self.codes, [self._code(name, value) for value in several])
+
+    def _code(self, name: str, wanted: Any) -> int:
+        """Position of a value."""
+        for code, known in enumerate(self.values):
+            if type(wanted) is type(known):
+                if wanted == known:
+                    return code
+            elif isinstance(wanted, str) and wanted == str(known):
+                return code
+        listed = ", ".join(map(repr, self.values)) or "nothing: it is unknown for all"
+        raise ValueError(f"no gallery image has {name} {wanted!r}; its values here are {listed}")
 
 
 def attribute_values(people: Iterable[Labels | None]) -> dict[str, list[str | None]]:
@@ -107,11 +115,12 @@ def camera_mask(camids: np.ndarray, known: Sequence[int], wanted: Any) -> np.nda
     several = _several(wanted)
     if not several:
         raise ValueError("cameras: expected one camera or more, got none; leave it out for all")
-    if strangers := sorted(map(repr, set(several) - set(known))):
-        raise ValueError(
-            f"no gallery image is from camera {', '.join(strangers)}; the cameras here are "
-            f"{', '.join(map(str, known))}"
-        )
+    if strangers := sorted({repr(value) for value in several if value not in known}):
+        named = ", ".join(str(camera) for camera in known if camera != UNNAMED)
+        rest = f"the cameras here are {named}"
+        if not named:
+            rest = "nobody knows the cameras here, so search without cameras (--camera)"
+        raise ValueError(f"no gallery image is from camera {', '.join(strangers)}; {rest}")
     return np.isin(camids, list(several))
 
 
@@ -124,8 +133,12 @@ def attribute_mask(attributes: Mapping[str, Attribute], where: Where, count: int
     mask = np.ones(count, bool)
     for name, wanted in where.items():
         if name not in attributes:
-            listed = ", ".join(attributes)
-            advice = f"it knows {listed}" if listed else "give Index(gallery, attributes=...)"
+            advice = f"it knows {', '.join(attributes)}"
+            if not attributes:
+                advice = (
+                    "it knows none at all, so search without where (--where), or in Python give "
+                    "Index(gallery, attributes=...)"
+                )
             raise ValueError(f"the gallery has no attribute {name!r}; {advice}")
         mask &= attributes[name].mask(name, wanted)
     return mask
@@ -144,8 +157,18 @@ def _several(wanted: Any) -> list[Any]:
     if hasattr(wanted, "tolist"):  # a tensor, an array, or one of its entries
         wanted = wanted.tolist()
     if isinstance(wanted, Collection) and not isinstance(wanted, str):
-        return list(wanted)
+        return [_plain(value) for value in wanted]
     return [wanted]
+
+
+def _plain(value: Any) -> Any:
+    """A number or text of an array, or a tensor of one, as Python's own."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _known(value: Any) -> Any:
+    """None for NaN, by which tables say that nobody knows."""
+    return None if isinstance(value, float) and value != value else value
 
 
 def _listed(wanted: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -233,6 +234,7 @@ class Index:
                 f"the gallery is on {self._unit.device}, the query on {query.features.device}; "
                 "move the query with .to(device)"
             )
+        whole_k(k)
         if not 1 <= k <= images:
             raise ValueError(f"expected k from 1 to {images}, the size of the gallery, got {k}")
 
@@ -251,6 +253,16 @@ class Index:
             f"{count} of {len(self)} gallery images pass {filters}, fewer than the {k} places "
             "asked for; lower k or widen the filter"
         )
+
+
+def whole_k(k: Any) -> None:
+    """Raise unless `k` is a whole number.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(k, bool) or not isinstance(k, Integral):
+        raise ValueError(f"expected k as a whole number of places, got {k!r}; give k=10, say")
 
 
 def _choose(backend: str) -> Search:

@@ -51,11 +51,17 @@ def agreed(stored: Mapping[str, Any], name: str, given: Any) -> Any:
     Raises:
         ValueError: the gallery was embedded with another.
     """
-    if name not in stored or stored[name] == given:
+    if name not in stored or _comparable(stored[name]) == _comparable(given):
         return given
     if given is None:
         return stored[name]
+    cure = "take a model with that size" if name == "size" else f"leave {name} out"
     raise ValueError(
         f"the gallery was embedded with {name} {stored[name]}, the query would be with {name} "
-        f"{given}; leave {name} out, or embed the gallery again"
+        f"{given}; {cure}, or embed the gallery again"
     )
+
+
+def _comparable(value: Any) -> Any:
+    """A size is a list once it was in a file, and may be a tuple before."""
+    return list(value) if isinstance(value, tuple) else value
