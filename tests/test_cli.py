@@ -71,7 +71,7 @@ def test_a_first_session_ends_in_a_table(people, tmp_path):
     assert (tmp_path / "hits.png").stat().st_size > 10_000
     other = run("evaluate", out, "--split validation --flip no --neck before --ap trapezoid").stdout
     assert other != table
-    second = json.loads((out / "scores-validation.json").read_text())
+    second = json.loads((out / "scores-validation-trapezoid-flip-no-neck-before.json").read_text())
     assert (second["ap"], second["split"], second["flip"]) == ("trapezoid", "validation", False)
     assert json.loads((out / "scores.json").read_text()) == scores
 

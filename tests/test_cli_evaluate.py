@@ -10,6 +10,7 @@ import torch
 
 from reidlab import embed, load_embeddings, load_model, read_dataset, save_embeddings, save_model
 from reidlab.cli import main
+from reidlab.cli.scoring import Scoring
 from reidlab.embedding import Embeddings
 from reidlab.evaluation import compare_protocols, evaluate
 from reidlab.models.baseline import baseline_small
@@ -97,19 +98,19 @@ def agrees(found, scores):
     ("words", "options", "name"),
     [
         ("", {}, "scores.json"),
-        ("--ap trapezoid", {"ap": "trapezoid"}, "scores.json"),
+        ("--ap trapezoid", {"ap": "trapezoid"}, "scores-trapezoid.json"),
         ("--protocol no-camera-filter", {}, "scores-no-camera-filter.json"),
         ("--protocol top-k --k 10", {"k": 10, "relevant": "found"}, "scores-top-10.json"),
         (
             "--protocol top-k --k 7 --relevant all --ap trapezoid",
             {"k": 7, "relevant": "all", "ap": "trapezoid"},
-            "scores-top-7-of-all.json",
+            "scores-top-7-of-all-trapezoid.json",
         ),
         (f"--protocol {SHOTS}", {"repeats": 10, "seed": 0}, f"scores-{SHOTS}.json"),
         (
             f"--protocol {SHOTS} --repeats 3 --seed 5",
             {"repeats": 3, "seed": 5},
-            f"scores-{SHOTS}.json",
+            f"scores-{SHOTS}-repeats-3-seed-5.json",
         ),
     ],
 )
@@ -128,7 +129,7 @@ def test_a_protocol_scores_as_in_python_and_names_its_file(words, options, name,
 def test_all_protocols_print_a_table_and_are_kept_in_one_file(files, here):
     text, name, found = scored(files, here, *"--protocol all --repeats 4 --seed 2".split())
     table = compare_protocols(*map(load_embeddings, files), repeats=4, seed=2)
-    assert text == f"{table}\n" and name == "scores-all-protocols.json"
+    assert text == f"{table}\n" and name == "scores-all-protocols-repeats-4-seed-2.json"
     assert len(found["protocols"]) == len(table) == 6 and found["notes"] == []
     for row, scores in zip(found["protocols"], table, strict=True):
         agrees(row, scores)
@@ -138,29 +139,80 @@ def test_all_protocols_print_a_table_and_are_kept_in_one_file(files, here):
 
 def test_a_small_gallery_is_told_below_the_table(trained, here):
     text, _ = run("evaluate", trained, "--protocol", "all", "--out", here)
-    assert "note: top-80 shortened to top-36, the size of the gallery" in text
+    assert "top-80 shortened to top-36, the size of the gallery" in text
     notes = json.loads((here / "scores-all-protocols.json").read_text())["notes"]
     assert len(notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        ("", "scores.json"),
+        ("--ap trapezoid", "scores-trapezoid.json"),
+        ("--flip yes", "scores-flip-yes.json"),
+        ("--flip no --neck after", "scores-flip-no-neck-after.json"),
+        ("--neck before", "scores-neck-before.json"),
+        ("--on-error skip", "scores-on-error-skip.json"),
+        ("--rerank zhong --neck before", "scores-reranked-zhong-neck-before.json"),
+        ("--batch-size 4 --device cpu", "scores.json"),
+    ],
+)
+def test_a_score_with_other_settings_leaves_the_plain_one_alone(words, name, trained, here):
+    kept = here / "scores.json"
+    kept.write_text("{}")
+    run("evaluate", trained, "--out", here, *words.split())
+    assert {path.name for path in here.iterdir()} == {"scores.json", name}
+    assert (kept.read_text() == "{}") == (name != "scores.json")
+
+
+def test_settings_that_differ_never_share_a_name_and_defaults_spelled_out_change_none():
+    zhong, drawn = {"rerank": "zhong"}, {"protocol": SHOTS}
+    plain = [
+        ("", {}),
+        ("reranked-zhong", zhong),
+        ("reranked-zhong", zhong | {"k1": 20, "k2": 6, "weight": 0.3}),
+        ("expanded-1", {"expand": 1, "expand_k": 10, "alpha": 3.0}),
+        (SHOTS, drawn | {"repeats": 10, "seed": 0}),
+        ("top-10", {"protocol": "top-k", "k": 10, "relevant": "found"}),
+    ]
+    for words, settings in plain:
+        assert Scoring(**settings).slug() == words
+    other = [
+        *(zhong | {"k1": k1, "k2": k2} for k1, k2 in ((1, 11), (11, 1), (6, 20))),
+        *(zhong | {"weight": weight} for weight in (0.0, 1.0, 0.05, 0.5, 5e-2 + 1e-9, 1e-5)),
+        *({"expand": 1, "expand_k": k} for k in (1, 11)),
+        *({"expand": 1, "alpha": alpha} for alpha in (0.0, 1.0, 1.5, 1e16, 1e-16)),
+        *({"protocol": p, "seed": 3} for p in (SHOTS, "all")),
+        *({"protocol": p, "repeats": 3} for p in (SHOTS, "all")),
+        {"ap": "trapezoid", "rerank": "zhong"},
+    ]
+    slugs = [Scoring(**settings).slug() for settings in other]
+    assert len(set(slugs) | {words for words, _ in plain}) == len(slugs) + 5
+    assert not any(set(slug) - set("abcdefghijklmnopqrstuvwxyz0123456789.+-") for slug in slugs)
 
 
 # --- expansion and re-ranking ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("words", "settings"),
+    ("words", "settings", "more"),
     [
-        ("--rerank zhong", {"variant": "zhong"}),
-        ("--rerank torchreid --k1 9 --k2 3", {"variant": "torchreid", "k1": 9, "k2": 3}),
-        ("--rerank fastreid --weight 0.6", {"variant": "fastreid", "weight": 0.6}),
-        ("--rerank transreid --k2 1", {"variant": "transreid", "k2": 1}),
+        ("--rerank zhong", {"variant": "zhong"}, ""),
+        (
+            "--rerank torchreid --k1 9 --k2 3",
+            {"variant": "torchreid", "k1": 9, "k2": 3},
+            "-k1-9-k2-3",
+        ),
+        ("--rerank fastreid --weight 0.6", {"variant": "fastreid", "weight": 0.6}, "-weight-0.6"),
+        ("--rerank transreid --k2 1", {"variant": "transreid", "k2": 1}, "-k2-1"),
     ],
 )
-def test_reranked_distances_are_scored_and_named(words, settings, files, here):
+def test_reranked_distances_are_scored_and_named(words, settings, more, files, here):
     text, name, found = scored(files, here, *words.split())
     query, gallery = map(load_embeddings, files)
     distance = k_reciprocal(query, gallery, **settings)
     agrees(found, evaluate(query, gallery, distance=distance))
-    assert name == f"scores-reranked-{settings['variant']}.json"
+    assert name == f"scores-reranked-{settings['variant']}{more}.json"
     used = {"k1": 20, "k2": 6, "weight": 0.3} | settings
     assert found["reranking"] == used and "expansion" not in found
     sizes = f"(k1 {used['k1']}, k2 {used['k2']}, weight {used['weight']:g})"
@@ -179,7 +231,7 @@ def test_expanded_features_are_scored_and_reranked_after_that(files, here):
     distance = k_reciprocal(*expanded)
     agrees(found, evaluate(*expanded, distance=distance, protocol="top-k", k=5))
     assert found["expansion"] == {"times": 2, "k": 4, "alpha": 1.0}
-    assert name == "scores-top-5-expanded-2-reranked-zhong.json"
+    assert name == "scores-top-5-expanded-2-expand-k-4-alpha-1-reranked-zhong.json"
     assert "AP over hits found, expanded 2x (k 4, alpha 1), zhong re-ranking" in text
 
 
@@ -206,6 +258,42 @@ def test_the_picture_shows_the_reranked_order(trained, sides, here, monkeypatch)
     assert picture.stat().st_size > 10_000
 
 
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [("a.png", b"\x89PNG"), ("b.JPG", b"\xff\xd8"), ("c.jpeg", b"\xff\xd8"), ("d.pdf", b"%PDF")],
+)
+def test_a_picture_is_written_in_the_form_its_name_says(name, start, trained, here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    text, _ = run("evaluate", trained, "--picture", f"~/new/{name}", "--out", here / "out")
+    assert f"picture: {here / 'new' / name}" in text
+    assert (here / "new" / name).read_bytes().startswith(start)
+    assert [path.name for path in (here / "new").iterdir()] == [name]
+
+
+def test_a_picture_that_cannot_be_finished_leaves_the_old_one(trained, here, monkeypatch):
+    class Broken:
+        def savefig(self, target, **options):
+            target.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("reidlab.plots.gallery_strip", lambda ranking: Broken())
+    (here / "hits.png").write_bytes(b"old")
+    words = ("--picture", here / "hits.png", "--out", here / "out")
+    _, error = run("evaluate", trained, *words, check=False)
+    assert f"cannot write {here / 'hits.png'} (No space left on device)" in error
+    assert (here / "hits.png").read_bytes() == b"old"
+    assert sorted(path.name for path in here.iterdir()) == ["hits.png", "out"]
+
+
+@pytest.mark.parametrize("name", [".", "plots.png"])
+def test_a_folder_in_the_place_of_the_picture_is_refused_before_the_work(name, trained, here):
+    (here / "plots.png").mkdir()
+    words = ("--picture", here / name, "--out", here / "out")
+    _, error = run("evaluate", trained, *words, check=False)
+    assert f"--picture {here / name} is a folder; name a file" in error
+    assert not (here / "out").exists()
+
+
 # --- runs and files -------------------------------------------------------------------------
 
 
@@ -215,11 +303,14 @@ def test_a_run_and_the_files_written_from_it_score_alike(trained, sides, here):
     run("evaluate", trained, "--out", here / "direct", "--rerank", "zhong", "--k1", 5, "--k2", 2)
     table, warned = run("evaluate", "--embeddings", here / "query.npz", here / "gallery.npz")
     assert "market" in table and not warned
-    found = json.loads((here / "runs" / "embeddings-gallery" / "scores.json").read_text())
+    (folder,) = (here / "runs").iterdir()
+    found = json.loads((folder / "scores.json").read_text())
+    assert folder.name == f"embeddings-gallery-{found['weights'][:8]}"
     agrees(found, evaluate(*sides))
     assert found["embeddings"] == [str(here / "query.npz"), str(here / "gallery.npz")]
     assert found["flip"] is True and found["neck"] == "after" and len(found["weights"]) == 16
-    direct = json.loads((here / "direct" / "scores-reranked-zhong.json").read_text())
+    name = "scores-reranked-zhong-k1-5-k2-2.json"
+    direct = json.loads((here / "direct" / name).read_text())
     agrees(direct, evaluate(*sides, distance=k_reciprocal(*sides, 5, 2)))
     assert direct["fingerprint"] == found["fingerprint"] and direct["split"] == "test"
 
@@ -250,6 +341,12 @@ def written(files, folder, side, name, head, width=8):
         ({"data": {"labelled": False}}, 8, "nobody says who its images show"),
         ({"data": {"part": "query"}}, 8, "holds query images; write --embeddings QUERY GALLERY"),
         ({"data": {"part": "validation-query"}}, 8, "holds validation-query images"),
+        ({"data": {"part": "train"}}, 8, "other.npz holds train images, whose people the model"),
+        ({"data": {"part": "validation-gallery"}}, 8, "holds query images, "),
+        ({"data": {"part": "gallery", "fingerprint": "g"}}, 8, "datasets (fingerprints f, g)"),
+        ({"data": {"part": "all", "fingerprint": "g"}}, 8, "datasets (fingerprints f, g)"),
+        ({"data": {"part": "all", "fingerprint": "f"}}, 8, ""),
+        ({"data": {"fingerprint": "f"}}, 8, ""),
         ({"data": {"part": "all"}}, 8, ""),
     ],
 )
@@ -270,6 +367,57 @@ def test_files_made_with_different_settings_are_refused(name, values, files, her
     _, error = run("evaluate", "--embeddings", *pair, check=False)
     told = {"size": "image size"}.get(name, name)
     assert f"differ in {told} ({values[0]}, {values[1]})" in error
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (("query", "gallery"), ""),
+        (("validation-query", "validation-gallery"), ""),
+        (("all", "validation-gallery"), ""),
+        ((None, None), ""),
+        (("validation-query", "gallery"), "f0.npz holds validation-query images, "),
+        (("query", "validation-gallery"), "f1.npz validation-gallery images, which do not belong"),
+        (("train", "gallery"), "f0.npz holds train images"),
+        (("all", "all"), "both hold all images of one dataset"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_refused(parts, message, files, here):
+    pair = [
+        written(files, here, side, f"f{side}", {"data": {"part": part, "fingerprint": "f"}})
+        for side, part in enumerate(parts)
+    ]
+    _, error = run("evaluate", "--embeddings", *pair, check=not message)
+    assert message in error and (here / "runs").exists() == (not message)
+
+
+def test_one_file_for_both_sides_is_refused_whatever_it_is_called(files, here):
+    file = written(files, here, 1, "both", {})
+    (here / "linked.npz").symlink_to(file)
+    for other in (file, here / "linked.npz", "both.npz"):
+        _, error = run("evaluate", "--embeddings", other, file, check=False)
+        assert f"{other} and {file} are one file" in error and not (here / "runs").exists()
+
+
+def test_galleries_of_one_name_keep_their_scores_apart(files, here):
+    for folder, head in (("a", {"weights": "0123456789"}), ("b", {"weights": "../12/89"})):
+        (here / folder).mkdir()
+        query = written(files, here / folder, 0, "query", {"model": head})
+        gallery = written(files, here / folder, 1, "gallery", {"model": head})
+        run("evaluate", "--embeddings", query, gallery)
+    for folder in ("c c", "d"):
+        (here / folder).mkdir()
+        query = written(files, here / folder, 0, "query", {})
+        run("evaluate", "--embeddings", query, written(files, here / folder, 1, "gallery", {}))
+    names = ["embeddings-gallery-" + end for end in ("..-12-89", "01234567", "c-c", "d")]
+    assert sorted(path.name for path in (here / "runs").iterdir()) == names
+
+
+def test_files_that_do_not_say_their_dataset_are_scored_with_a_warning(files, here, caplog):
+    other = written(files, here, 1, "other", {"model": {"weights": "abc"}})
+    run("evaluate", "--embeddings", files[0], other)
+    assert f"{other}: not said which dataset" in caplog.text
+    assert str(files[0]) not in caplog.text and "weights" not in caplog.text
 
 
 def test_files_that_do_not_say_their_model_are_scored_with_a_warning(files, here, caplog):
@@ -293,6 +441,12 @@ def test_files_that_do_not_say_their_model_are_scored_with_a_warning(files, here
         ("run --weight 0", "--weight: only with --rerank"),
         ("run --expand-k 3 --alpha 0", "--expand-k, --alpha: only with --expand"),
         ("run --expand -1", "rounds from 0 on, got -1"),
+        (f"run --protocol {SHOTS} --seed=-1", "--seed=-1: expected a whole number from 0 on"),
+        ("run --protocol all --repeats 0", "--repeats=0: expected a whole number from 1 on"),
+        ("run --protocol top-k --k -3", "--k=-3: expected a whole number from 1 on"),
+        ("run --picture .", "--picture . is a folder; name a file, such as hits.png"),
+        ("run --picture hits.txt", "--picture hits.txt: expected a name that ends in .png"),
+        ("run --picture /dev/null/hits.png", "/dev/null is in the way"),
         ("run --rerank other", "invalid choice"),
         ("--embeddings q.npz", "QUERY GALLERY"),
         ("--embeddings q.npz g.npz", "q.npz"),
@@ -314,7 +468,7 @@ def test_settings_out_of_range_are_refused(files, here):
         ("--rerank zhong --weight 2", "weight"),
         ("--rerank zhong --k1 0", "k1"),
         ("--expand 1 --expand-k 301", "k from 1 to 300"),
-        (f"--protocol {SHOTS} --repeats 0", "repeats of at least 1"),
+        ("--protocol top-k --k 0", "--k=0: expected a whole number from 1 on"),
     ):
         _, error = run("evaluate", "--embeddings", *files, *words.split(), check=False)
         assert message in error and "Traceback" not in error, words

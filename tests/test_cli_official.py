@@ -85,7 +85,7 @@ def test_settings_reach_the_network_and_the_scores_go_where_they_are_told(
     model = load_official("transreid", narrow, image_size=(32, 16), last_stride=2)
     settings = {"flip": True, "neck": "before"}
     parts = (embed(model, part, **settings) for part in (splits.query, splits.gallery))
-    found = json.loads((here / "b" / "scores-market.json").read_text())
+    found = json.loads((here / "b" / "scores-market-flip-yes-neck-before.json").read_text())
     assert found["mAP"] == evaluate(*parts).mean_ap
     assert (found["flip"], found["neck"]) == (True, "before")
     first = json.loads((here / "a" / "scores-market.json").read_text())

@@ -19,7 +19,7 @@ from reidlab.cli.reading import Reading, read_again
 from reidlab.cli.scoring import Scoring, as_json
 from reidlab.data.samples import Splits, people
 from reidlab.embedding import Embeddings, embed
-from reidlab.paths import make_folder, pick_device
+from reidlab.paths import make_folder, pick_device, whole_file
 from reidlab.ranking import rank
 
 EXAMPLES = """
@@ -62,7 +62,7 @@ class Evaluate:
     test_ids: int = 0
     """People held out as query and gallery, where --data names none."""
     out: Path | None = None
-    """Folder for the scores; by default RUN, or here runs/official-SOURCE-FILE, embeddings-FILE."""
+    """By default RUN, or here runs/official-SOURCE-FILE, runs/embeddings-GALLERY-WEIGHTS."""
     split: Literal["test", "validation"] = "test"
     """Which query and gallery."""
     flip: Literal["recipe", "yes", "no"] = "recipe"
@@ -84,7 +84,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, embed or read features, score, print."""
     options = parse(Evaluate, "evaluate", argv, examples=EXAMPLES)
     options.scoring.check()
-    _check_picture(options.picture)
+    picture = _checked_picture(options.picture)
     features = _of_files(options) if options.embeddings is not None else _of_model(options)
     watched = sys.stderr.isatty()
     query, gallery, distance = options.scoring.prepare(
@@ -94,12 +94,14 @@ def main(argv: Sequence[str]) -> None:
     print(result)
     settings = features.settings | options.scoring.as_dict()
     atomic_write(features.folder / _scores_name(options, features), as_json(result, settings))
-    if options.picture is not None:
+    if picture is not None:
         from reidlab.plots import gallery_strip
 
         nearest = rank(query, gallery, k=min(8, len(gallery)), distance=distance)
-        gallery_strip(nearest).savefig(options.picture, dpi=110, bbox_inches="tight")
-        print(f"picture: {options.picture}")
+        figure, form = gallery_strip(nearest), picture.suffix[1:].lower()
+        with whole_file(picture) as beside:
+            figure.savefig(beside, format=form, dpi=110, bbox_inches="tight")
+        print(f"picture: {picture}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +139,7 @@ def _of_files(options: Evaluate) -> _Features:
     if options.device is not None:
         device = pick_device(options.device)
         query, gallery = query.to(device), gallery.to(device)
-    return _Features(query, gallery, settings, make_folder(_folder(options)))
+    return _Features(query, gallery, settings, make_folder(_folder(options, settings["weights"])))
 
 
 def _of_model(options: Evaluate) -> _Features:
@@ -196,29 +198,37 @@ def _load(options: Evaluate) -> tuple[nn.Module, dict[str, Any]]:
     return model, {"origin": model.origin}
 
 
-def _folder(options: Evaluate) -> Path:
-    """Where the scores go."""
+def _folder(options: Evaluate, weights: str | None = None) -> Path:
+    """Where the scores go; the `weights` of --embeddings tell files of the same name apart."""
     if options.out is not None:
         return options.out.expanduser()
     if options.official is not None:
         source, file = options.official
         return Path("runs") / f"official-{source}-{file.stem}"
     if options.embeddings is not None:
-        return Path("runs") / f"embeddings-{options.embeddings[1].stem}"
+        gallery = options.embeddings[1].expanduser().resolve()
+        origin = re.sub(r"[^\w.-]+", "-", str(weights)[:8] if weights else gallery.parent.name)
+        return Path("runs") / f"embeddings-{gallery.stem}-{origin}"
     assert options.run is not None
     run = options.run.expanduser()
     return run if run.is_dir() else run.parent
 
 
-def _check_picture(picture: Path | None) -> None:
-    """Complain before the work, not after it."""
+def _checked_picture(picture: Path | None) -> Path | None:
+    """Where the picture goes; complains before the work, not after it."""
     if picture is None:
-        return
+        return None
+    picture = picture.expanduser()
+    if picture.is_dir():
+        raise ValueError(
+            f"--picture {picture} is a folder; name a file, such as {picture / 'hits.png'}"
+        )
     if picture.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf", ".svg"):
         raise ValueError(
             f"--picture {picture}: expected a name that ends in .png, .jpg, .pdf, .svg"
         )
     make_folder(picture.parent)
+    return picture
 
 
 def _read(options: Evaluate, card: dict[str, Any]) -> Splits:
@@ -249,11 +259,17 @@ def _check_strangers(splits: Splits, learnt: Sequence[int]) -> None:
 
 
 def _scores_name(options: Evaluate, features: _Features) -> str:
-    """`scores.json` for the plain score on the training's dataset, else a name that says more."""
-    parts = [] if options.split == "test" else [options.split]
-    parts += [features.data, options.scoring.slug()]
-    slug = re.sub(r"[^a-z0-9]+", "-", " ".join(parts).lower()).strip("-")
-    return f"scores-{slug}.json" if slug else "scores.json"
+    """`scores.json` for the plain score on the training's dataset, else a name that says more.
+
+    A score with other settings gets another name, so that it does not replace the plain one.
+    """
+    parts = ["scores", "" if options.split == "test" else options.split]
+    parts += [re.sub(r"[^a-z0-9]+", "-", features.data.lower()).strip("-")]
+    parts += [options.scoring.slug()]
+    parts += [] if options.flip == "recipe" else [f"flip-{options.flip}"]
+    parts += [] if options.neck is None else [f"neck-{options.neck}"]
+    parts += [] if options.on_error == "raise" else [f"on-error-{options.on_error}"]
+    return "-".join(part for part in parts if part) + ".json"
 
 
 def _flip(options: Evaluate, card: dict[str, Any]) -> bool:

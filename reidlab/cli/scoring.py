@@ -15,6 +15,7 @@ from reidlab.evaluation import Scores, ScoreTable, compare_protocols, evaluate
 SHOTS = "single-gallery-shot"
 RERANK = {"k1": 20, "k2": 6, "weight": 0.3}
 EXPAND = {"k": 10, "alpha": 3.0}
+DRAWS = {"repeats": 10, "seed": 0}
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Scoring:
         """Complain before the work, not after it.
 
         Raises:
-            ValueError: a flag that the others leave without effect, or one that is missing.
+            ValueError: a flag that the others leave without effect, one that is missing, or a
+                number that is too small.
         """
         reranked, expanded = self.rerank != "none", self.expand != 0
         drawn = self.protocol in (SHOTS, "all")
@@ -69,6 +71,12 @@ class Scoring:
                 raise ValueError(f"{', '.join(given)}: only with {needs}; add it or leave them out")
         if self.protocol == "top-k" and self.k is None:
             raise ValueError("--protocol top-k needs --k, the length of the lists, such as --k 10")
+        for name, smallest in (("k", 1), ("repeats", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < smallest:
+                raise ValueError(
+                    f"{_flag(name)}={value}: expected a whole number from {smallest} on"
+                )
         if self.expand < 0:
             raise ValueError(f"--expand: expected a number of rounds from 0 on, got {self.expand}")
 
@@ -123,13 +131,23 @@ class Scoring:
         return done | ({} if self.rerank == "none" else {"reranking": self.reranking()})
 
     def slug(self) -> str:
-        """Words for the name of the scores' file; none for the plain ranking under "market"."""
-        of_all = " of-all" if self.relevant == "all" else ""
+        """Words for the name of the scores' file; none for the plain ranking under "market".
+
+        Whatever differs from its default is among them, so other settings never share a name.
+        """
+        of_all = "-of-all" if self.relevant == "all" else ""
         words = {"market": "", "top-k": f"top-{self.k}{of_all}", "all": "all-protocols"}
         parts = [words.get(self.protocol, self.protocol)]
-        parts += [f"expanded-{self.expand}"] if self.expand else []
-        parts += [] if self.rerank == "none" else [f"reranked-{self.rerank}"]
-        return " ".join(parts).strip()
+        parts += [] if self.ap == "plain" else [self.ap]
+        parts += _changed(self._draws(), DRAWS)
+        if self.expand:
+            given = {name: getattr(self, name) for name in ("expand_k", "alpha")}
+            defaults = {"expand_k": EXPAND["k"], "alpha": EXPAND["alpha"]}
+            parts += [f"expanded-{self.expand}", *_changed(given, defaults)]
+        if self.rerank != "none":
+            given = {name: getattr(self, name) for name in RERANK}
+            parts += [f"reranked-{self.rerank}", *_changed(given, RERANK)]
+        return "-".join(part for part in parts if part)
 
     def _draws(self) -> dict[str, int]:
         return _known({"repeats": self.repeats, "seed": self.seed})
@@ -177,6 +195,15 @@ def _row(scores: Scores, settings: Mapping[str, Any]) -> dict[str, Any]:
 def _known(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that are not None."""
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _changed(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """`k1-9` or `weight-0.05` for each setting that is given and not the default one."""
+    return [
+        f"{name.replace('_', '-')}-{str(value).removesuffix('.0')}"  # str, for it drops no digit
+        for name, value in _known(given).items()
+        if value != defaults[name]
+    ]
 
 
 def _flag(name: str) -> str:

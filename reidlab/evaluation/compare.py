@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, overload
 
 from reidlab.embedding import Embeddings
+from reidlab.evaluation.checks import check_whole
 from reidlab.evaluation.multi import pool_queries, without_images
 from reidlab.evaluation.protocols import Rule, measure
 from reidlab.evaluation.record import COUNTS, Scores, aligned
@@ -69,31 +70,33 @@ class ScoreTable(Sequence[Scores]):
         return str(self)
 
     def __str__(self) -> str:
-        """Protocol, what is ranked, form of AP, data and figures, in aligned columns."""
-        return "\n".join([aligned(self._cells()), *(f"note: {note}" for note in self.notes)])
+        """Protocol, what is ranked, form of AP and figures, in aligned columns."""
+        cells, lines = self._told_once()
+        return "\n".join([aligned(cells), *lines])
 
     def _repr_html_(self) -> str:
-        """The same table for notebooks; what all rows share stands once, below it."""
-        cells = self._cells()
-        shared = (
-            {}
-            if len(cells) == 1
-            else {
-                name: text
-                for name, text in cells[0].items()
-                if name in SHARED and all(row[name] == text for row in cells)
-            }
-        )
-        cells = [{n: t for n, t in row.items() if n not in shared} for row in cells]
+        """The same table for notebooks."""
+        cells, lines = self._told_once()
         head = "".join(f"<th>{html.escape(name)}</th>" for name in cells[0])
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(text)}</td>" for text in row.values()) + "</tr>"
             for row in cells
         )
-        once = ", ".join(f"{name}: {text}" for name, text in shared.items())
-        lines = [*([once] if once else []), *self.notes]
         notes = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+
+    def _told_once(self) -> tuple[list[dict[str, str]], list[str]]:
+        """The rows without what all of them share, and the lines below: that, and the notes."""
+        cells = self._cells()
+        first = cells[0].items() if len(cells) > 1 else ()
+        shared = {
+            name: text
+            for name, text in first
+            if name in SHARED and all(row[name] == text for row in cells)
+        }
+        rows = [{n: t for n, t in row.items() if n not in shared} for row in cells]
+        once = ", ".join(f"{name}: {text}" for name, text in shared.items())
+        return rows, [*([once] if once else []), *self.notes]
 
     def frame(self) -> pandas.DataFrame:
         """A DataFrame with a row per protocol: its name and settings, data, figures in [0, 1]."""
@@ -159,8 +162,8 @@ def compare_protocols(
         as for images of one camera. Time: one pass over the distances; memory as `evaluate`.
 
     Raises:
-        ValueError: as `evaluate`; no query has a match under any camera; both `distance` and
-            `extra`, or an `extra` that shows no query.
+        ValueError: as `evaluate`; a `k` that is not two lengths; no query has a match under any
+            camera; both `distance` and `extra`, or an `extra` that shows no query.
     """
     check_sides(query, gallery, ap, ranks)
     if distance is not None and extra is not None:
@@ -194,12 +197,16 @@ def compare_protocols(
     return ScoreTable(tuple(rows), tuple(notes))
 
 
-def _lists(lengths: tuple[int, int], gallery: int) -> tuple[list[Rule], list[str]]:
+def _lists(lengths: Sequence[int], gallery: int) -> tuple[list[Rule], list[str]]:
     """The two rules of "top-k", shortened to the gallery, and a note on each that was."""
-    if len(lengths) != 2:
-        raise ValueError(f"expected k=(over hits found, over all images), got {lengths!r}")
+    if not hasattr(lengths, "__len__") or len(lengths) != 2:
+        raise ValueError(
+            "expected k=(over hits found, over all images), two lengths such as (10, 80), got "
+            f"{lengths!r}"
+        )
     rules, notes = [], []
     for asked, relevant in zip(lengths, ("found", "all"), strict=True):
+        check_whole("k", asked)  # before a gallery of fewer images takes its place
         rule = Rule("top-k", min(asked, gallery), relevant)
         rule.check_size(gallery)
         rules.append(rule)

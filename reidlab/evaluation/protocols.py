@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidlab.embedding import Embeddings
+from reidlab.evaluation.checks import check_whole
 from reidlab.evaluation.hits import Hits, Integers, Labels, find_hits
 from reidlab.evaluation.record import Floats
 from reidlab.evaluation.shots import SingleShots
@@ -39,11 +40,12 @@ class Rule:
         protocol: one of `PROTOCOLS`.
         k: length of the lists of "top-k", None for the other protocols.
         relevant: what the AP of "top-k" divides by.
-        repeats: draws of "single-gallery-shot", unused elsewhere like `seed`.
-        seed: of these draws.
+        repeats: draws of "single-gallery-shot", at least 1; unused elsewhere like `seed`.
+        seed: of these draws, at least 0.
 
     Raises:
-        ValueError: an unknown choice, or a setting that the protocol does not have or needs.
+        ValueError: an unknown choice, a setting that the protocol does not have or needs, or one
+            that is no whole number or too small.
     """
 
     protocol: str = "market"
@@ -67,8 +69,10 @@ class Rule:
                 f"{given} belongs to protocol 'top-k', got protocol {self.protocol!r}; leave it "
                 "out or choose that protocol (ranks= sets the length of the CMC curve)"
             )
-        if self.repeats < 1:
-            raise ValueError(f"expected repeats of at least 1, got {self.repeats}")
+        if self.k is not None:
+            check_whole("k", self.k)  # its range is that of the gallery: check_size
+        check_whole("repeats", self.repeats, 1)
+        check_whole("seed", self.seed, 0)
 
     def check_size(self, gallery: int) -> None:
         """Raise unless the lists fit into a gallery of this size."""

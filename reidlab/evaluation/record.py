@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from reidlab.evaluation.checks import check_whole
+
 Floats = NDArray[np.float64]
 
 COUNTS = {  # which gallery images a protocol ranks
@@ -87,8 +89,9 @@ class Scores:
         """CMC at rank k: the share of valid queries with a hit among the first k places.
 
         Raises:
-            ValueError: k lies outside the curve.
+            ValueError: k lies outside the curve, or is no whole number.
         """
+        check_whole("k", k)
         if not 1 <= k <= len(self.cmc):
             raise ValueError(
                 f"expected k from 1 to {len(self.cmc)}, the length of the curve, got {k}; "

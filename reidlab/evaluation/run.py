@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from reidlab.embedding import Embeddings
+from reidlab.evaluation.checks import check_whole
 from reidlab.evaluation.hits import Labels
 from reidlab.evaluation.protocols import AP_FORMS, Rule, check_choice, measure
 from reidlab.evaluation.record import Floats, PerQuery, Scores
@@ -73,8 +74,8 @@ def evaluate(
 
     Raises:
         ValueError: an unknown protocol or form, a setting that the protocol does not have or
-            needs, shapes or devices that disagree, a NaN distance, an empty gallery or no queries,
-            or no query with a match.
+            needs, or that is no whole number, shapes or devices that disagree, a NaN distance, an
+            empty gallery or no queries, or no query with a match.
 
     Source: Zheng et al. 2015, "Scalable Person Re-identification: A Benchmark" (ICCV), protocol
     "market" and the trapezoid form; Ye et al. 2021, "Deep Learning for Person Re-identification: A
@@ -95,9 +96,14 @@ def evaluate(
 
 def check_sides(query: Embeddings, gallery: Embeddings, ap: str, ranks: int) -> None:
     """Raise unless there is something to rank, and a curve of at least one entry to fill."""
+    for name, side in (("query", query), ("gallery", gallery)):
+        if not isinstance(side, Embeddings):
+            raise ValueError(
+                f"expected {name} to be Embeddings, got {type(side).__name__}; `embed` makes them, "
+                "and expand_query gives a pair of them: evaluate(*pair)"
+            )
     check_choice("ap", ap, AP_FORMS)
-    if ranks < 1:
-        raise ValueError(f"expected ranks of at least 1, got {ranks}")
+    check_whole("ranks", ranks, 1)
     if not len(gallery):
         raise ValueError(f"expected gallery images, got none for {len(query)} queries")
     if not len(query):

@@ -84,7 +84,7 @@ def test_lists_longer_than_the_gallery_are_shortened_with_a_note(sides):
     table = compare_protocols(query, gallery)
     assert [row.k for row in table if row.k] == [10, 60]
     assert table.notes == ("top-80 shortened to top-60, the size of the gallery",)
-    assert str(table).endswith("note: top-80 shortened to top-60, the size of the gallery")
+    assert str(table).endswith("top-80 shortened to top-60, the size of the gallery")
     assert not compare_protocols(query, gallery, k=(10, 60)).notes
     tiny = compare_protocols(
         Embeddings(torch.ones(1, 2), [1], [0]), Embeddings(torch.ones(1, 2), [1], [1])
@@ -116,6 +116,11 @@ def test_bad_input_is_refused(sides):
         ((query[:0], gallery), {}, "expected queries, got none"),
         (sides, {"k": (0, 80)}, "k from 1 to 150, the size of the gallery, got 0"),
         (sides, {"k": (10, 20, 30)}, "over hits found, over all images"),
+        (sides, {"k": 10}, r"two lengths such as \(10, 80\), got 10"),
+        (sides, {"k": (10, 200.5)}, "k to be a whole number, got 200.5"),
+        (sides, {"k": (True, 80)}, "k to be a whole number, got True"),
+        (sides, {"seed": -1}, "seed of at least 0, got -1"),
+        (sides, {"ranks": 2.5}, "ranks to be a whole number, got 2.5"),
         (sides, {"ap": "other"}, "ap to be one of"),
         (sides, {"ranks": 0}, "ranks of at least 1"),
         (sides, {"repeats": 0}, "repeats of at least 1"),
@@ -128,13 +133,14 @@ def test_bad_input_is_refused(sides):
 
 
 def test_the_table_prints_aligned_columns(sides):
-    header, *rows = str(compare_protocols(*sides)).splitlines()
+    header, *rows, once = str(compare_protocols(*sides)).splitlines()
     assert header.split("  ")[0] == "protocol" and "what is ranked" in header
     assert [row.split("  ")[0] for row in rows] == LABELS
-    for name in ("what is ranked", "AP", "data", "rank-1", "mAP", "valid queries"):
+    for name in ("what is ranked", "AP", "rank-1", "mAP", "mINP"):
         at = header.index(name)
         assert all(row[at - 2 : at] == "  " and row[at] != " " for row in rows)
-    assert "all cameras and junk" in rows[3] and "toy" in rows[0] and "30 of 30" in rows[3]
+    assert "all cameras and junk" in rows[3]
+    assert once == "data: toy, valid queries: 30 of 30"  # said once for all rows
     assert repr(compare_protocols(*sides)).splitlines()[0] == header
 
 

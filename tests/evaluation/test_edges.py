@@ -88,6 +88,9 @@ def test_rank_reads_the_curve_and_refuses_what_lies_beyond():
     for k in (0, 3):
         with pytest.raises(ValueError, match=f"from 1 to 2.*got {k}"):
             scores.rank(k)
+    for k in (1.0, True, "1", None):
+        with pytest.raises(ValueError, match=f"k to be a whole number, got {k!r}"):
+            scores.rank(k)
 
 
 def test_two_sources_are_both_named():
@@ -150,3 +153,11 @@ def test_distances_and_features_that_do_not_fit_are_refused():
         evaluate(query, gallery)
     with pytest.raises(ValueError, match=r"got 3 \(query\) and 0 \(gallery\)"):
         evaluate(Embeddings(torch.ones(1, 3), [1], [0]), gallery)
+
+
+def test_what_is_no_embeddings_is_refused_with_advice():
+    side = Embeddings(np.ones((2, 3)), [1, 2], [1, 1])
+    with pytest.raises(ValueError, match=r"query to be Embeddings, got tuple.*evaluate\(\*pair\)"):
+        evaluate((side, side), side)
+    with pytest.raises(ValueError, match="gallery to be Embeddings, got Tensor"):
+        evaluate(side, side.features)

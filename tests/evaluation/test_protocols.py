@@ -456,6 +456,8 @@ def test_one_query_and_one_gallery_image_are_enough(rule):
         ({"relevant": "all"}, "relevant='all' belongs to protocol 'top-k'"),
         ({"protocol": "top-k", "k": 1, "relevant": "some"}, "relevant to be one of 'found', 'all'"),
         ({"protocol": SHOTS, "repeats": 0}, "repeats of at least 1, got 0"),
+        ({"protocol": SHOTS, "seed": -1}, "seed of at least 0, got -1"),
+        ({"seed": None}, "seed to be a whole number, got None"),
     ],
 )
 def test_settings_that_do_not_fit_the_protocol_are_refused(options, message):
@@ -463,9 +465,23 @@ def test_settings_that_do_not_fit_the_protocol_are_refused(options, message):
         evaluate(blank([1]), blank([1, 2, 3], [1, 1, 1]), distance=np.zeros((1, 3)), **options)
 
 
-def test_a_list_length_that_is_no_integer_is_refused():
-    with pytest.raises(ValueError, match="k from 1 to 2, the size of the gallery, got 1.5"):
-        evaluate(blank([1]), blank([1, 2]), distance=[[0, 1]], protocol="top-k", k=1.5)
+@pytest.mark.parametrize("value", [1.5, 1.0, True, np.True_, np.float64(1), "1", [1]])
+@pytest.mark.parametrize("name", ["k", "repeats", "seed", "ranks"])
+def test_a_count_that_is_no_whole_number_is_refused(name, value):
+    options = {"protocol": "top-k", "k": 1} | {name: value}
+    with pytest.raises(ValueError) as caught:
+        evaluate(blank([1]), blank([1, 2], [1, 1]), distance=[[0, 1]], **options)
+    assert str(caught.value) == f"expected {name} to be a whole number, got {value!r}"
+
+
+def test_counts_of_numpy_are_whole_numbers_and_a_seed_may_be_zero():
+    one = np.int64(1)
+    for options in (
+        {"protocol": "top-k", "k": one, "ranks": one},
+        {"protocol": SHOTS, "repeats": one, "seed": np.int64(0)},
+    ):
+        scores = evaluate(blank([1]), blank([1, 2], [1, 1]), distance=[[0, 1]], **options)
+        assert scores.rank(one) == 1
 
 
 @pytest.mark.parametrize("protocol", ["no-camera-filter", SHOTS])
