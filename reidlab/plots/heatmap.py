@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -45,7 +47,7 @@ def camera_heatmap(pairs: CameraPairs, *, score: str = "mean_ap", title: str = "
     )
     if max(rows, columns) <= MOST_NUMBERED:
         for i, j in zip(*np.isfinite(values).nonzero(), strict=True):
-            ink = "white" if values[i, j] > low + 0.72 * span else BLACK
+            ink = _ink(picture.to_rgba(values[i, j])[:3])
             for text, size, side in (
                 (f"{values[i, j]:.1f}", 11, "bottom"),
                 (f"{pairs.queries[i, j]:,}", 8, "top"),
@@ -69,3 +71,10 @@ def camera_heatmap(pairs: CameraPairs, *, score: str = "mean_ap", title: str = "
     note = f"{worst}; small: valid queries" if max(rows, columns) <= MOST_NUMBERED else worst
     page.supxlabel(note, fontsize=9, color=GREY, x=0.02, ha="left")
     return page
+
+
+def _ink(ground: Any) -> str:
+    """White or black, whichever stands out more from a colour (R, G, B in 0..1)."""
+    linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in ground]
+    luminance = float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+    return "white" if luminance < 0.2 else BLACK  # where the two contrasts are about equal
