@@ -6,7 +6,7 @@ Each loss is a plain function: tensors in, one scalar out, no state, no printing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 from reidlab.data.samples import Batch
+from reidlab.data.targets import targets
 from reidlab.models.layers import Branches, seeded
 
 
@@ -244,3 +245,84 @@ class ReidCenterLoss(nn.Module):
 def scale_gradient(x: Tensor, factor: float) -> Tensor:
     """`x` itself, whose gradient is multiplied by `factor`."""
     return x.detach() + factor * (x - x.detach())
+
+
+def weighted_cross_entropy(
+    logits: Tensor, labels: Tensor, weights: Sequence[float] | None = None
+) -> Tensor:
+    r"""Cross-entropy in which an image counts as much as its class weighs.
+
+    .. math:: L = - \sum_i w_{y_i} \log p_i(y_i) \, / \, \sum_i w_{y_i}
+
+    Args:
+        logits: (B, n) before a softmax.
+        labels: (B,) int64, class indices.
+        weights: of the n classes, 0 or more; None weighs all alike.
+
+    Returns:
+        Scalar; 0 where every image of the batch weighs 0.
+    """
+    if weights is None:
+        return F.cross_entropy(logits, labels)
+    each = torch.tensor(weights, device=logits.device)[labels]  # (B,)
+    terms = F.cross_entropy(logits.float(), labels, reduction="none")  # (B,)
+    return (each * terms).sum() / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+
+
+def attribute_terms(
+    logits: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    weights: Mapping[str, Sequence[float]] | None = None,
+    reduction: str = "sum",
+) -> dict[str, Tensor]:
+    """One weighted cross-entropy per head; together they are the loss.
+
+    Args:
+        logits: head -> (B, n).
+        labels: head -> class index (B,) int64, for at least these heads.
+        weights: head -> weight per class, from `class_weights`; None weighs all alike.
+        reduction: "sum" over heads, or their "mean": every term divided by their number.
+
+    Raises:
+        ValueError: an unknown reduction, a head without labels, or weights that do not fit it.
+    """
+    if reduction not in ("sum", "mean"):
+        raise ValueError(f"reduction must be sum or mean, got {reduction!r}")
+    share = 1 / len(logits) if reduction == "mean" else 1.0
+    found = {}
+    for head, table in logits.items():
+        own = None if weights is None else weights.get(head, ())
+        if head not in labels or (own is not None and len(own) != table.shape[1]):
+            raise ValueError(
+                f"{head}: expected labels and {table.shape[1]} class weights, got "
+                f"{'labels' if head in labels else 'no labels'} and weights {own}"
+            )
+        found[head] = share * weighted_cross_entropy(table, labels[head], own)
+    return found
+
+
+def attribute_loss(
+    model: nn.Module,
+    batch: Batch,
+    *,
+    weights: Mapping[str, Sequence[float]] | None = None,
+    reduction: str = "sum",
+) -> dict[str, Tensor]:
+    """`attribute_terms` of a batch, named by head.
+
+    Args:
+        model: an `AttributeNet`.
+        batch: with the attributes of every image.
+        weights: head -> weight per class; None weighs all alike.
+        reduction: "sum" or "mean" over heads.
+
+    Raises:
+        ValueError: the batch has no attributes, or as `attribute_terms`.
+    """
+    if batch.attributes is None:
+        raise ValueError(
+            "attributes cannot be learnt: some of the samples have none; give them with "
+            "annotate(samples, read_attributes(FILE)), or leave those images out"
+        )
+    logits = model(batch.images, batch.camids, batch.viewids).logits
+    return attribute_terms(logits, targets(batch.attributes, logits), weights, reduction)

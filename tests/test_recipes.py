@@ -3,9 +3,13 @@ import dataclasses
 import pytest
 import torch
 
-from reidlab.data.samples import Batch
+from reidlab.data.heads import HEADS, labels_of
+from reidlab.data.samples import Batch, Sample
+from reidlab.data.variants import VARIANTS
 from reidlab.recipes import RECIPES, recipe
 from reidlab.training.objective import Objective, Optimizers
+
+LABELS = [labels_of(dict.fromkeys(HEADS, c)) for c in (0, 1)]
 
 
 @pytest.mark.parametrize("key", RECIPES)
@@ -16,11 +20,13 @@ def test_every_recipe_builds_its_network_and_takes_a_step(key):
     height, width = model.preprocess.size
     images = torch.randint(0, 256, (4, 3, height, width), dtype=torch.uint8)
     pids = torch.tensor([0, 0, 1, 1])
+    samples = [Sample(f"{i}.jpg", i + 1, 1, attributes=LABELS[i % 2]) for i in range(4)]
+    codes = {n: torch.tensor([s.attributes[n] for s in samples]) for n in LABELS[0]}
     batch = Batch(
         chosen.train.transform(images, model.preprocess, torch.Generator().manual_seed(0)),
-        pids, pids, pids,
+        pids, pids, pids, attributes=codes,
     )  # fmt: skip
-    objective = Objective(model, chosen.bound_loss(model))
+    objective = Objective(model, chosen.bound_loss(model, samples=samples))
     optimizers = Optimizers(objective, chosen.train)
     learned = [p for p in objective.parameters() if p.requires_grad]
     before = [p.detach().clone() for p in learned]
@@ -62,7 +68,7 @@ def test_a_loss_that_learns_asks_for_its_network():
 
 
 def test_unknown_methods_and_profiles_list_the_known_ones():
-    with pytest.raises(ValueError, match="methods: baseline; profiles: desk, paper"):
+    with pytest.raises(ValueError, match="methods: attributes, baseline; profiles: desk, paper"):
         recipe("baseline", "laptop")
 
 
@@ -71,3 +77,36 @@ def test_a_recipe_cannot_be_changed_by_accident():
         recipe("baseline").loss_arguments["margin"] = 1.0
     with pytest.raises(dataclasses.FrozenInstanceError):
         recipe("baseline").flip = False
+
+
+def test_the_paper_recipe_of_attributes_holds_the_reported_numbers():
+    chosen = recipe("attributes", "paper")
+    train = chosen.train
+    assert (train.optimizer, train.lr, train.weight_decay) == ("adam", 1e-4, 5e-4)
+    assert (train.batch_size, train.epochs, train.patience) == (128, 100, 5)
+    assert (train.schedule, train.warmup_epochs, train.sampler) == ("constant", 0, "shuffle")
+    assert (train.monitor, train.monitor_best) == ("val_loss", "lowest")
+    assert chosen.model == "attributes_resnet50" and chosen.arguments["pretrained"] is True
+    model = chosen.build(pretrained=False)
+    sizes = {head: layers[1].out_features for head, layers in model.heads.items()}
+    assert sizes == {head: len(names) for head, names in HEADS.items()}
+    assert {layers[0].p for layers in model.heads.values()} == {0.2}
+
+
+def test_class_weights_come_from_the_people_who_train():
+    samples = [Sample(f"{i}.jpg", 1, 1, attributes=LABELS[0]) for i in range(9)]
+    samples += [Sample(f"x{i}.jpg", 2 + i, 1, attributes=LABELS[1]) for i in range(3)]
+    loss = recipe("attributes").bound_loss(samples=samples)
+    assert loss.keywords["weights"]["hat"] == [3.0, 1.0] and loss.keywords["reduction"] == "sum"
+    plain = dataclasses.replace(recipe("attributes"), prepare=None)
+    assert "weights" not in plain.bound_loss().keywords
+    with pytest.raises(ValueError, match="attribute_loss weighs the training samples; pass them"):
+        recipe("attributes").bound_loss()
+
+
+def test_a_network_of_people_asks_how_many_and_one_of_attributes_does_not():
+    with pytest.raises(ValueError, match="baseline_small learns people; say how many"):
+        recipe("baseline").build()
+    assert recipe("attributes").variant in VARIANTS
+    changed = recipe("attributes").build(99, pretrained=False, joint=True)
+    assert changed.origin["arguments"]["joint"] is True

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reidlab.checkpoints.files import CARD, CHECKPOINT, LOG, WEIGHTS
 from reidlab.checkpoints.models import load_strictly
@@ -41,7 +41,7 @@ class RunState:
 
     `identity` is everything that decides the result (settings, data, network): a checkpoint with
     another identity is refused, never mixed. Of several processes only the one that `writes`
-    touches files.
+    touches files. After `restore`, `best` holds the weights of the best epoch, if these were kept.
     """
 
     folder: Path | None
@@ -49,6 +49,7 @@ class RunState:
     saved: dict[str, Any] | None = None
     processes: int = 1
     writes: bool = True
+    best: dict[str, Tensor] | None = None
 
     @classmethod
     def open(
@@ -108,7 +109,7 @@ class RunState:
         for name, module in modules.items():
             load_strictly(module, self.saved["modules"][name], str(self.folder))
         optimizers.load_state_dict(self.saved["optimizers"])
-        rows = list(self.saved["rows"])
+        rows, self.best = list(self.saved["rows"]), self.saved.get("best")
         self.saved = None  # as large as network and optimisers together
         return rows
 
@@ -118,8 +119,17 @@ class RunState:
         optimizers: Stateful,
         rows: list[dict[str, float]],
         log: str,
+        best: Mapping[str, Tensor] | None = None,
     ) -> None:
-        """Write log and checkpoint. The log goes first: a checkpoint never lacks its row there."""
+        """Write log and checkpoint. The log goes first: a checkpoint never lacks its row there.
+
+        Args:
+            modules: what learns, by name.
+            optimizers: of all of them.
+            rows: the log so far.
+            log: the same as text.
+            best: weights of the best epoch, where these are kept apart.
+        """
         if self.folder is None or not self.writes:
             return
         buffer = io.BytesIO()
@@ -130,6 +140,7 @@ class RunState:
             "modules": {name: module.state_dict() for name, module in modules.items()},
             "optimizers": optimizers.state_dict(),
             "rows": rows,
+            "best": best,
         }
         torch.save(content, buffer)
         atomic_write(self.folder / LOG, log)

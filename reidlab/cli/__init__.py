@@ -54,6 +54,8 @@ COMMANDS = {
     "evaluate": Command("score a trained model: CMC, mAP, mINP", "evaluate"),
     "embed": Command("write the features of images to a Parquet or NumPy file", "embed"),
     "search": Command("find the images of a gallery that are most like a query", "search"),
+    "attributes": Command("what people wear and carry, and who fits a description", "attributes"),
+    "claims": Command("show what was measured about the claims of the course", "claims", CONTINUES),
     "doctor": Command("check this machine and this installation for the course", "doctor"),
 }
 

@@ -14,19 +14,28 @@ from tqdm.auto import tqdm
 
 from reidlab.checkpoints import WEIGHTS, save_model
 from reidlab.cli import complain
+from reidlab.cli.learning import AttributeLesson, Lesson, PeopleLesson
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading
-from reidlab.data.images import check_images
 from reidlab.data.samples import Splits, training_ids
-from reidlab.embedding import embed
-from reidlab.evaluation import evaluate
 from reidlab.recipes import RECIPES, Recipe, recipe
-from reidlab.training import History, OnEpoch, ProcessLost, Team, TrainConfig, fit, together
+from reidlab.training import (
+    MANY_TERMS,
+    History,
+    OnEpoch,
+    ProcessLost,
+    Team,
+    TrainConfig,
+    fit,
+    together,
+)
 
 EXAMPLES = """
   reidlab train baseline --data people --epochs 20 --out run
   reidlab train baseline --data Market-1501-v15.09.15 --profile paper --out market
   reidlab train baseline --data synthetic --seed 1 --validate-every 5 --out run1
+  reidlab train attributes --out attributes
+  reidlab train attributes --data Market-1501-v15.09.15 --annotations market_attribute.mat
   torchrun --nproc-per-node=2 -m reidlab train baseline --data people --out run2
 
 Stopped or killed, the same command continues where the last finished epoch left it. Under torchrun
@@ -50,7 +59,8 @@ class Train:
     root: Path | None = None
     """Folder in which named datasets lie; by default $REIDLAB_DATA."""
     variant: str | None = None
-    """Which variant, where a dataset has several."""
+    """Which variant, where a dataset has several; attributes: "wide" of the synthetic set, unless
+    another one is named."""
     profile: Profile = "desk"
     """desk: small network, minutes on two cores; paper: as published, needs a GPU."""
     pretrained: str | None = None
@@ -60,7 +70,11 @@ class Train:
     test_ids: int = 0
     """People held out as query and gallery, where a CSV or a folder per person names none."""
     validate_every: int = 0
-    """Score the validation people every so many epochs; 0 for never."""
+    """Score the validation people every so many epochs; 0 for never (attributes: every epoch)."""
+    annotations: Path | None = None
+    """Attributes: market_attribute.mat or a CSV, where the dataset's folder holds neither."""
+    share: float = 0.8
+    """Attributes: share of the people that trains, where a dataset has no validation people."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -72,7 +86,7 @@ def main(argv: Sequence[str]) -> None:
     default = Train(config=replace(chosen.train, out=folder), profile=profile)
     options = parse(Train, f"train {method}", argv, examples=EXAMPLES, default=default)
     changes = _changes(chosen, options)
-    if chosen.train.sampler != options.config.sampler:
+    if chosen.train.sampler == "pk" != options.config.sampler:
         raise ValueError(
             f"the losses of {method} need batches of P people with K images each; leave out "
             f"--sampler {options.config.sampler}"
@@ -87,29 +101,46 @@ def main(argv: Sequence[str]) -> None:
 def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) -> None:
     """Read, train, save; of several processes one reads first, speaks and writes."""
     with team.leader_first():
-        splits = _reading(options).splits()
+        splits = _reading(options, chosen).splits()
     if team.leads:
         print(splits)
         if options.profile == "paper" and team.device(options.config.device).type == "cpu":
             log.warning("the paper profile on a CPU takes days or weeks; it is meant for a GPU")
+    lesson = _lesson(options, chosen, splits)
     with team.leader_first():  # pre-trained weights are fetched once
-        model = chosen.build(len(training_ids(splits.train)), **changes)
+        model = chosen.build(len(training_ids(lesson.train)), **changes)
+    loss = chosen.bound_loss(model, samples=lesson.train, seed=options.config.seed)
+    if isinstance(lesson, AttributeLesson):
+        lesson.bind(getattr(loss, "keywords", {}).get("weights", {}))
+        if team.leads and lesson.split is not None:
+            print(lesson.split)
     history = fit(
         model,
-        splits.train,
-        chosen.bound_loss(model, seed=options.config.seed),
+        lesson.train,
+        loss,
         options.config,
-        on_epoch=_on_epoch(splits, chosen, options.validate_every, options.config),
+        on_epoch=_on_epoch(lesson, options.config),
         progress=sys.stderr.isatty(),
     )
     if not team.leads:
         return
     folder = options.config.out or Path("runs") / f"{chosen.method}-{chosen.profile}"
-    save_model(folder, model, _card(options, chosen, splits, history))
+    card = _card(options, chosen, splits, history) | lesson.card(model, options.config)
+    save_model(folder, model, card)
     last = history.rows[-1]
     print(f"{len(history)} epochs done, loss {last['loss']:.4f}; model: {folder / WEIGHTS}")
-    if splits.query:
-        print(f"next: reidlab evaluate {folder}")
+    for line in lesson.closing(folder, history.rows, options.config):
+        print(line)
+
+
+def _lesson(options: Train, chosen: Recipe, splits: Splits) -> Lesson:
+    """Who trains and how an epoch is judged."""
+    if chosen.learns == "people":
+        if options.annotations is not None:
+            raise ValueError(f"--annotations is for train attributes, not for {chosen.method}")
+        return PeopleLesson(splits, chosen, options.config, options.validate_every)
+    settings = chosen.loss_arguments
+    return AttributeLesson(splits, options.config, settings, options.annotations, options.share)
 
 
 def _split_method(argv: Sequence[str]) -> tuple[str, list[str]]:
@@ -135,10 +166,11 @@ def _profile(argv: Sequence[str]) -> Profile:
     )
 
 
-def _reading(options: Train) -> Reading:
+def _reading(options: Train, chosen: Recipe) -> Reading:
     """What the flags say about the dataset."""
     held_out = {"validation_ids": options.validation_ids, "test_ids": options.test_ids}
-    return Reading.of(options.data, options.root, variant=options.variant, **held_out)
+    usual = chosen.variant if options.data.lower() == "synthetic" else None
+    return Reading.of(options.data, options.root, variant=options.variant or usual, **held_out)
 
 
 def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
@@ -153,28 +185,17 @@ def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
     return changes
 
 
-def _on_epoch(splits: Splits, chosen: Recipe, every: int, config: TrainConfig) -> OnEpoch:
-    """Score the validation people every so many epochs, and print one line per epoch."""
-    query, gallery = splits.validation
-    epochs = config.epochs
-    if every and not query:
-        raise ValueError(
-            f"{splits.name} has no validation people; add --validation-ids N, or leave out "
-            "--validate-every"
-        )
-    if every:  # now, not in the middle of the training
-        query, gallery = (check_images(part, on_error=config.on_error) for part in (query, gallery))
+def _on_epoch(lesson: Lesson, config: TrainConfig) -> OnEpoch:
+    """Judge an epoch, and print a line about it."""
 
     def report(epoch: int, model: nn.Module, row: dict[str, float]) -> dict[str, float]:
-        found: dict[str, float] = {}
-        if every and (epoch % every == 0 or epoch == epochs):
-            settings: dict[str, Any] = {"flip": chosen.flip, "device": config.device}
-            scores = evaluate(*(embed(model, part, **settings) for part in (query, gallery)))
-            found = {"val_mAP": scores.mean_ap, "val_rank1": scores.rank(1)}
-        skipped = ("epoch", "lr", "seconds", "images_per_second")
-        terms = [f"{k} {v:.3f}" for k, v in (row | found).items() if k not in skipped]
+        found = lesson.judge(epoch, model, row)
+        skipped = {"epoch", "lr", "seconds", "images_per_second"}
+        shown = [name for name in row if name not in skipped]
+        shown = shown if len(shown) <= MANY_TERMS else ["loss"]
+        terms = [f"{name} {(row | found)[name]:.3f}" for name in (*shown, *found)]
         speed = f"{row['images_per_second']:.0f} images/s"
-        tqdm.write("  ".join([f"epoch {epoch:>3}/{epochs}", *terms, speed]))
+        tqdm.write("  ".join([f"epoch {epoch:>3}/{config.epochs}", *terms, speed]))
         return found
 
     return report
@@ -190,7 +211,7 @@ def _card(options: Train, chosen: Recipe, splits: Splits, history: History) -> d
         "source": chosen.source,
         "data": {
             "name": splits.name,
-            **_reading(options).as_dict(),
+            **_reading(options, chosen).as_dict(),
             "fingerprint": splits.fingerprint,
             "cameras": splits.cameras,
             "ids": training_ids(splits.train),

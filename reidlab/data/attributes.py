@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from reidlab.data.attribute_files import PARTS, csv_rows, mat_rows
+from reidlab.data.attribute_csv import csv_rows
+from reidlab.data.attribute_mat import PARTS, mat_rows
 from reidlab.data.heads import (
     COLUMNS,
     HEADS,
@@ -56,6 +57,7 @@ class AttributeTable(Mapping[int, Labels]):
     Args:
         rows: person id -> column -> code, kept sorted by person and in the order of `COLUMNS`.
         source: where it came from, for messages.
+        places: person id -> where that id stands, e.g. "a.csv, row 17, column id"; readers know it.
 
     Raises:
         ValueError: a person id that is not an integer above 0, or labels that lack a column, have
@@ -64,6 +66,7 @@ class AttributeTable(Mapping[int, Labels]):
 
     rows: dict[int, dict[str, int]]
     source: str = field(default="", compare=False)
+    places: Mapping[int, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         at = f"{self.source}: " if self.source else ""
@@ -77,6 +80,7 @@ class AttributeTable(Mapping[int, Labels]):
             for pid in sorted(self.rows)
         }
         object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "places", dict(self.places))
 
     def __getitem__(self, pid: int) -> dict[str, int]:
         """The labels of one person."""
@@ -89,6 +93,10 @@ class AttributeTable(Mapping[int, Labels]):
     def __len__(self) -> int:
         """Number of people."""
         return len(self.rows)
+
+    def place(self, pid: int) -> str:
+        """Where the id of a person stands, for messages: file, row and column as far as known."""
+        return self.places.get(pid) or f"{self.source or 'the table'}, person {pid}"
 
     def __repr__(self) -> str:
         """One line: a table of 751 people is too long to show."""
@@ -118,14 +126,14 @@ def read_attributes(path: str | os.PathLike[str], part: str | None = None) -> At
         raise ValueError(f"{path} has no part {part!r}; expected train, test, or none for both")
     kind = path.suffix.lower()
     if kind == ".mat":
-        rows = mat_rows(path, (part,) if part else PARTS)
+        rows, places = mat_rows(path, (part,) if part else PARTS)
     elif kind != ".csv":
         raise ValueError(f"{path}: expected a .mat or a .csv file, found the ending {kind!r}")
     elif part:
         raise ValueError(f"{path} is a CSV, which has no part {part!r}; leave out part")
     else:
-        rows = csv_rows(path)
-    return AttributeTable(rows, f"{path} ({part})" if part else str(path))
+        rows, places = csv_rows(path)
+    return AttributeTable(rows, f"{path} ({part})" if part else str(path), places)
 
 
 def write_csv(path: str | os.PathLike[str], people: Mapping[int, Labels]) -> None:

@@ -27,10 +27,13 @@ from reidlab.data.market import REQUIRED, find_market, scan_market
 from reidlab.data.samples import Splits
 from reidlab.data.synthetic.dataset import cache_folder, synthetic
 from reidlab.data.synthetic.plan import SyntheticOptions
+from reidlab.data.variants import with_variant
 from reidlab.paths import data_root
 
 NAMES = ("synthetic", *BENCHMARKS)
-SYNTHETIC_OPTIONS = (*(option.name for option in fields(SyntheticOptions)), "progress", "device")
+SYNTHETIC_OPTIONS = (
+    *(option.name for option in fields(SyntheticOptions)), "variant", "progress", "device"
+)  # fmt: skip
 COMMON_OPTIONS = ("validation_ids", "seed", "progress")  # of everything but "synthetic"
 
 
@@ -97,7 +100,8 @@ def read_dataset(
             benchmark ("market1501", "dukemtmc", "msmt17", "cuhk03", "occluded-duke", "veri776",
             "vehicleid", "luperson"), or a path.
         root: folder for named datasets; see `paths.data_root` for the default.
-        options: for "synthetic" the fields of `SyntheticOptions` and `device`. Else
+        options: for "synthetic" the fields of `SyntheticOptions`, `device` and `variant="wide"`
+            (many people with two images each; other options win over it). Else
             `validation_ids` (training people to hold out, 0 for none) and `seed`; `variant` for
             MSMT17 ("v1", "v2"), CUHK03 ("labeled", "detected") and VehicleID (800, 1600, 2400);
             `with_validation=False` leaves out MSMT17's val list; `test_ids` holds people out as
@@ -130,7 +134,8 @@ def scan_dataset(
     """
     scan = _scan(name_or_path, root, options)
     if isinstance(scan, Splits):
-        own = {key: value for key, value in options.items() if key not in ("progress", "device")}
+        given = with_variant(options)
+        own = {key: value for key, value in given.items() if key not in ("progress", "device")}
         return scan_market(cache_folder(SyntheticOptions(**own), root))
     return scan
 
@@ -145,7 +150,7 @@ def _scan(
     key = name.lower()
     if key == "synthetic":
         _check_options(options, SYNTHETIC_OPTIONS, name)
-        return synthetic(root, **options)
+        return synthetic(root, **with_variant(options))
     if key in BENCHMARKS:
         layout = LAYOUTS[LAYOUT_OF.get(key, key)]
         _check_options(options, layout.understands, name)

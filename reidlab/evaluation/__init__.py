@@ -9,9 +9,21 @@
 | `run` | `evaluate`: one protocol |
 | `compare` | `compare_protocols` and `ScoreTable`: the same features under all of them |
 | `multi` | `pool_queries`: several images per query |
+| `attributes` | `evaluate_attributes`: answers about attributes, beside what guessing reaches |
 | `pairs` | `roc` and `Roc`: true accepts against false accepts, all pairs pooled |
 """
 
+from reidlab.evaluation.attributes import (
+    AttributeScores,
+    HeadScores,
+    OfficialScores,
+    evaluate_attributes,
+    evaluate_official,
+    official_matrix,
+    read_official,
+    several_colors,
+    write_official,
+)
 from reidlab.evaluation.compare import ScoreTable, compare_protocols
 from reidlab.evaluation.multi import pool_queries
 from reidlab.evaluation.pairs import Roc, roc
@@ -22,12 +34,21 @@ from reidlab.evaluation.run import evaluate
 __all__ = [
     "AP_FORMS",
     "PROTOCOLS",
+    "AttributeScores",
+    "HeadScores",
+    "OfficialScores",
     "PerQuery",
     "Roc",
     "ScoreTable",
     "Scores",
     "compare_protocols",
     "evaluate",
+    "evaluate_attributes",
+    "evaluate_official",
+    "official_matrix",
     "pool_queries",
+    "read_official",
     "roc",
+    "several_colors",
+    "write_official",
 ]

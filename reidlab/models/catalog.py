@@ -7,11 +7,14 @@ from typing import Any
 
 from torch import nn
 
+from reidlab.models.attributes import attributes_resnet50, attributes_small
 from reidlab.models.baseline import baseline_resnet50, baseline_small
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "baseline_small": baseline_small,
     "baseline_resnet50": baseline_resnet50,
+    "attributes_small": attributes_small,
+    "attributes_resnet50": attributes_resnet50,
 }
 
 

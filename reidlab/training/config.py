@@ -59,6 +59,12 @@ class TrainConfig:
     """Batch norm uses its running statistics while training, and does not change them."""
     clip_norm: float | None = None
     """Largest gradient norm."""
+    patience: int | None = None
+    """Stop after so many epochs without a better one, and keep the best; None: train them all."""
+    monitor: str = "val_loss"
+    """The column of the log that says how good an epoch is, when there is a patience."""
+    monitor_best: Literal["lowest", "highest"] = "lowest"
+    """Whether less or more of it is better."""
     amp: bool | None = None
     """bfloat16 autocast; None: on CUDA only."""
     device: str | None = None
@@ -104,6 +110,8 @@ class TrainConfig:
             raise ValueError(f"seed must be below 2**32, got {self.seed}")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise ValueError(f"clip_norm must be above 0 or None, got {self.clip_norm}")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be 1 or more, or None, got {self.patience}")
         if self.sampler == "pk" and self.ids_per_batch < 2:
             raise ValueError("ids_per_batch must be at least 2: a triplet needs a negative")
         if self.ids_per_batch * self.images_per_id < 2:

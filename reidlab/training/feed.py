@@ -147,4 +147,7 @@ class TrainingData:
         for sample in self.dataset.samples:
             size = sample.path.stat().st_size
             lines.append(f"{sample.path.name} {size} {sample.pid} {sample.camid}")
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+        found = hashlib.sha256("\n".join(lines).encode())
+        for name, codes in sorted(self.attributes.items()):
+            found.update(name.encode() + codes.numpy().tobytes())
+        return found.hexdigest()[:12]

@@ -23,6 +23,9 @@ from reidlab.training.feed import TrainingData
 from reidlab.training.history import History
 from reidlab.training.objective import Loss, Objective, Optimizers
 from reidlab.training.processes import together
+from reidlab.training.stopping import Patience
+
+MANY_TERMS = 5  # of a loss: beyond that the bar shows their sum only
 
 OnEpoch = Callable[[int, nn.Module, dict[str, float]], "dict[str, float] | None"]
 
@@ -41,6 +44,9 @@ def fit(
     With `config.out`, a checkpoint and `log.csv` are written there after every epoch, atomically;
     called again, an interrupted run continues and ends with the same weights, bit for bit on a CPU.
 
+    With `config.patience`, training stops when so many epochs brought no better value of the column
+    `config.monitor`, which `on_epoch` may add, and the model gets the weights of the best epoch.
+
     Started by torchrun, the processes share every batch, which stays P x K in all, and average
     their gradients. With batch norm frozen (or absent) the losses are those of one process;
     otherwise each keeps its own batch statistics. The first process writes and calls `on_epoch`.
@@ -56,7 +62,7 @@ def fit(
 
     Raises:
         ValueError: bad samples or images, a network with fewer classes than people, a folder that
-            cannot be written or holds another run.
+            cannot be written or holds another run, a column to monitor that no row has.
         FloatingPointError: the loss stopped being a finite number.
         ProcessLost: another process of this training stopped.
     """
@@ -73,6 +79,7 @@ def fit(
             options = {"processes": team.size, "writes": team.leads}
             run = RunState.open(config.out, same, config.restart, **options)
         history = History(run.restore(objective.parts(), optimizers))
+        patience = Patience(config, run.best)
         team.agree((same, len(history)), "other data, settings or epochs")
         board = Board.open(config.out if team.leads else None, config.tensorboard, len(history) + 1)
         step = team.wrap(objective, device)
@@ -80,14 +87,19 @@ def fit(
         bar = tqdm(disable=not (progress and team.leads), unit="img")
         with torch.random.fork_rng(devices), fast_products(), bar:
             for epoch in range(len(history), config.epochs):
+                if patience.is_over(history.rows):
+                    break
                 bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
                 row = train_epoch(objective, step, data, optimizers, config, epoch, bar)
                 found = (on_epoch(epoch + 1, model, row) if on_epoch and team.leads else None) or {}
                 row |= team.tell({name: float(value) for name, value in found.items()})
                 history.rows.append(row)
-                run.save(objective.parts(), optimizers, history.rows, history.to_csv())
+                patience.note(model, history.rows)
+                log = history.rows, history.to_csv()
+                run.save(objective.parts(), optimizers, *log, patience.weights)
                 board.add(row)
         board.close()
+        patience.restore(model)
         team.copy_buffers(model)
     model.eval()
     return history
@@ -134,7 +146,8 @@ def train_epoch(
             f"the loss is no longer finite in epoch {epoch + 1} ({means}); lower lr, lengthen the "
             "warm-up or set clip_norm. The checkpoint of the epoch before is untouched"
         )
-    bar.set_postfix({name: f"{mean:.3f}" for name, mean in means.items()})
+    shown = means if len(means) <= MANY_TERMS else {"loss": means["loss"]}
+    bar.set_postfix({name: f"{mean:.3f}" for name, mean in shown.items()})
     seconds = time.perf_counter() - start
     row = {"epoch": epoch + 1, "lr": optimizers.rate, **means}
     return row | {"seconds": seconds, "images_per_second": images / seconds}

@@ -329,7 +329,10 @@ def test_people_in_both_parts_are_refused(few, tmp_path):
     content = {"train": struct(few, TRAIN_ORDER), "test": struct(one, TEST_ORDER)}
     scipy.io.savemat(tmp_path / "b.mat", {"market_attribute": content})
     assert len(read_attributes(tmp_path / "b.mat", "test")) == 1
-    with pytest.raises(ValueError, match=r"b\.mat: 1 people, .*are in train and test"):
+    with pytest.raises(
+        ValueError,
+        match=r"b\.mat, test, row 1, column image_index: 1 people, .*are in train and test",
+    ):
         read_attributes(tmp_path / "b.mat")
 
 
@@ -377,6 +380,21 @@ def test_a_table_does_not_change_with_what_it_was_made_from(few):
     rows[min(few)]["hat"] = 77
     rows.clear()
     assert table.rows == few
+
+
+def test_a_table_knows_where_every_person_stands(few, tmp_path):
+    rows = submission(few)
+    (tmp_path / "a.csv").write_text(joined([rows[0], [""] * 30, *rows[1:], rows[2]]))
+    table = read_attributes(tmp_path / "a.csv")
+    for row, pid in enumerate(few, 3):  # the first row of several, empty ones counted
+        assert table.place(pid) == f"{tmp_path / 'a.csv'}, row {row}, column id"
+    path = saved(tmp_path / "a.mat", struct(few, TRAIN_ORDER), struct({77: plain()}, TEST_ORDER))
+    table = read_attributes(path)
+    assert table.place(77) == f"{path}, test, row 1, column image_index"
+    assert table.place(list(few)[2]) == f"{path}, train, row 3, column image_index"
+    assert AttributeTable(few).place(3) == "the table, person 3"
+    assert AttributeTable(few, "mine").place(3) == "mine, person 3"
+    assert AttributeTable(few, places={3: "here"}) == AttributeTable(few)
 
 
 def test_integers_of_numpy_are_taken(few):
@@ -541,8 +559,23 @@ WRONG = {
     "id 0": (change(3, "id", "0"), r"row 3, column id: expected a person id above 0"),
     "junk": (change(3, "id", "-1"), r"row 3, column id: expected an integer, found '-1'"),
     "repeated id": (repeat(3), r"row 6, column id: \d+ is person \d+ of row 3 again"),
-    "cut row": (cut(4, 12), r"row 4 has 12 cells, expected 28 as in the header"),
-    "long row": (lambda rows: rows[2].append("1"), r"row 3 has 29 cells, expected 28"),
+    "cut row": (cut(4, 12), r"row 4 has 12 cells, expected 28 .*; column upwhite has no cell, is"),
+    "long row": (
+        lambda rows: rows[2].append("1"),
+        r"row 3 has 29 cells, expected 28 .*after column downbrown belongs to none",
+    ),
+    "semicolons in a row": (
+        lambda rows: rows.__setitem__(2, [";".join(rows[2])]),
+        r"row 3 has 1 cells, expected 28 .*; separate cells by commas, not by ';'",
+    ),
+    "open quote": (
+        lambda rows: change(3, "hat", '"' + rows[2][9])(rows),
+        r"row 3, column hat is no complete CSV .*is a quote missing",
+    ),
+    "quote inside": (
+        change(4, "gender", '"1"2'),
+        r"row 4, column gender is no complete CSV",
+    ),
     "unnamed image": (
         change(2, "id", "017734.jpg"),
         r"row 2, column id: the image 017734\.jpg does",
@@ -607,11 +640,16 @@ def test_several_colours_and_one_colour_exclude_each_other(part, tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "is empty"),
+        (b"", "is empty; expected in row 1 a header"),
         (b"\n\n", "is empty"),
-        (pickle.dumps({"id": 1}), "is no text in UTF-8"),
-        ("id,age".encode("utf-16"), "is no text in UTF-8"),
-        (b'id,"age', "is no complete CSV"),
+        (pickle.dumps({"id": 1}), "row 1, cell 1 is no text in UTF-8"),
+        ("id,age".encode("utf-16"), "row 1, cell 1 is no text in UTF-8"),
+        (b"id,age,hat\r\n1,2,1\r\n2,3,\xff\r\n", r"row 3, column hat is no text in UTF-8 .byte 23"),
+        (b'\xef\xbb\xbf"id","age"\r1,2\r\xff', r"row 3, column id is no text in UTF-8 .byte 18"),
+        (b'id,"age', "row 1, cell 2 is no complete CSV"),
+        (b'id,age\n"1,2\n' + b"3,4\n" * 99_999, "row 2, column id is no complete CSV"),
+        (b'id,age,hat\n"1\n1",2,1\n7,"8', "row 3, column age is no complete CSV"),
+        (b'id,age\n"' + b"3" * 200_000 + b'",2\n', "row 2, column id is no complete CSV"),
         (b"id\tage\n1\t2\n", r"separate cells by commas, not by '\\t'"),
     ],
 )
@@ -679,7 +717,7 @@ MISTAKES = {
     "fraction": (("age", [[1, 2.5, 1, 1]]), r"row 2 \(id \d+\), column age: .*integer, found 2\.5"),
     "nan": (("age", [[1, np.nan, 1, 1]]), r"row 2 \(id \d+\), column age: .*integer, found nan"),
     "infinite": (("age", [[1, 1, 1, np.inf]]), r"row 4 \(id \d+\), column age: .*found inf"),
-    "too few": (("bag", np.uint8([[1, 2]])), r"column bag has 2 values, expected 4 as there are"),
+    "too few": (("bag", np.uint8([[1, 2]])), r"column bag has 2 values, expected 4 .*row 3 is inc"),
     "text": (("bag", "1111"), r"train, column bag: expected one number per person"),
     "complex": (("bag", np.array([[1j, 1, 1, 1]])), r"train, column bag: expected one number"),
     "numbers as ids": (("image_index", np.uint8([[1, 2, 3, 4]])), r"expected a cell array"),
@@ -695,6 +733,11 @@ MISTAKES = {
         ("image_index", cell("0001", "0000", "3", "4")),
         r"row 2, column image_index: expected",
     ),
+    "empty cell as id": (
+        ("image_index", cell("0001", "", "3", "4")),
+        r"row 2, column image_index: expected a person id as text",
+    ),
+    "zero": (("gender", np.uint8([[1, 2, 2, 0]])), r"train, row 4 \(id \d+\): column gender is 0"),
     "repeated id": (
         ("image_index", cell("1", "2", "3", "2")),
         r"row 4, .* person 2 stands there twice",
@@ -710,6 +753,14 @@ def test_a_wrong_mat_file_is_refused_by_row_and_column(mistake, few, tmp_path):
     with pytest.raises(ValueError, match=message) as error:
         read_attributes(path, "train")
     assert str(error.value).startswith(str(path))
+
+
+def test_two_colours_in_a_mat_file_are_refused(few, tmp_path):
+    both = {"upred": np.uint8([[1, 2, 1, 1]]), "upblue": np.uint8([[1, 2, 1, 1]])}
+    plain_up = {n: np.uint8([[1] * 4]) for n in TRAIN_ORDER if n.startswith("up") and n != "up"}
+    path = saved(tmp_path / "a.mat", struct(few, TRAIN_ORDER) | plain_up | both)
+    with pytest.raises(ValueError, match=r"train, row 2 .id \d+.: columns upred, upblue are all 2"):
+        read_attributes(path, "train")
 
 
 def test_a_missing_field_is_named(few, tmp_path):

@@ -1,0 +1,180 @@
+"""What `reidlab train` does differently for methods that learn people and for attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import nn
+
+from reidlab.calibration.temperature import calibrate_attributes
+from reidlab.data.annotation import annotate
+from reidlab.data.attribute_split import AttributeSplit, split_samples
+from reidlab.data.attributes import read_attributes
+from reidlab.data.images import check_images
+from reidlab.data.samples import Sample, Samples, Splits
+from reidlab.data.targets import labelled, targets_of
+from reidlab.embedding import embed, predict_attributes
+from reidlab.evaluation import evaluate
+from reidlab.evaluation.attributes import evaluate_attributes
+from reidlab.evaluation.attributes.validation import attribute_validation
+from reidlab.recipes import Recipe
+from reidlab.training import TrainConfig
+from reidlab.training.stopping import best_epoch
+
+
+class Lesson(Protocol):
+    """Who trains, how an epoch is judged, and what to say when all is done."""
+
+    train: list[Sample]
+
+    def judge(self, epoch: int, model: nn.Module, row: Mapping[str, float]) -> dict[str, float]:
+        """Numbers about an epoch, from people who do not train."""
+        ...
+
+    def card(self, model: nn.Module, config: TrainConfig) -> dict[str, Any]:
+        """What the model's card should say of it."""
+        ...
+
+    def closing(self, folder: Path, rows: list[dict[str, float]], config: TrainConfig) -> list[str]:
+        """The last lines."""
+        ...
+
+
+class PeopleLesson:
+    """One class per person; judged by ranking the validation people every so many epochs.
+
+    Args:
+        splits: the dataset.
+        chosen: the recipe.
+        config: how to train.
+        every: epochs between two judgements, 0 for none.
+
+    Raises:
+        ValueError: judgements are wanted and there is nobody to judge on, or a bad image.
+    """
+
+    def __init__(self, splits: Splits, chosen: Recipe, config: TrainConfig, every: int) -> None:
+        self.splits, self.every, self.config = splits, every, config
+        self.train: list[Sample] = splits.train
+        self.settings: dict[str, Any] = {"flip": chosen.flip, "device": config.device}
+        self.query, self.gallery = splits.validation
+        if config.patience is not None and every != 1:
+            raise ValueError(
+                "--patience looks at every epoch; add --validate-every 1 --monitor val_mAP "
+                "--monitor-best highest"
+            )
+        if not every:
+            return
+        if not self.query:
+            raise ValueError(
+                f"{splits.name} has no validation people; add --validation-ids N, or leave out "
+                "--validate-every"
+            )
+        self.query, self.gallery = (  # now, not in the middle of the training
+            check_images(part, on_error=config.on_error) for part in splits.validation
+        )
+
+    def judge(self, epoch: int, model: nn.Module, row: Mapping[str, float]) -> dict[str, float]:
+        """Validation mAP and rank-1, when this epoch has its turn."""
+        if not self.every or (epoch % self.every and epoch != self.config.epochs):
+            return {}
+        scores = evaluate(*(embed(model, p, **self.settings) for p in (self.query, self.gallery)))
+        return {"val_mAP": scores.mean_ap, "val_rank1": scores.rank(1)}
+
+    def card(self, model: nn.Module, config: TrainConfig) -> dict[str, Any]:
+        """Nothing beyond the log."""
+        return {}
+
+    def closing(self, folder: Path, rows: list[dict[str, float]], config: TrainConfig) -> list[str]:
+        """How to go on."""
+        return [f"next: reidlab evaluate {folder}"] if self.splits.query else []
+
+
+class AttributeLesson:
+    """Twelve heads; judged after every epoch, which decides when to stop.
+
+    The dataset's validation people judge; where it has none, a share of the training people is held
+    out so that rare attributes stand on both sides.
+
+    Args:
+        splits: the dataset.
+        config: how to train.
+        settings: of the loss, its class weights apart.
+        annotations: a file with attributes, where the dataset's folder holds none.
+        share: of the training people who train, where the dataset has no validation people.
+
+    Raises:
+        ValueError: people without attributes, bad annotations, or bad validation images.
+    """
+
+    def __init__(
+        self,
+        splits: Splits,
+        config: TrainConfig,
+        settings: Mapping[str, Any],
+        annotations: Path | None = None,
+        share: float = 0.8,
+    ) -> None:
+        self.config, self.settings = config, dict(settings)
+        known = labelled(splits.train)
+        held = labelled([*splits.validation[0], *splits.validation[1]])
+        if annotations is not None:
+            table = read_attributes(annotations)
+            known, held = (annotate(part, table, unused="ignore") for part in (known, held))
+        self._check(known, splits, annotations)
+        self.split: AttributeSplit | None = None
+        self.train: list[Sample] = known
+        self.held = Samples(held, splits.cameras, splits.name, splits.views)
+        if not held:
+            self.train, self.held, self.split = split_samples(known, share, config.seed)
+
+    def _check(self, samples: list[Sample], splits: Splits, annotations: Path | None) -> None:
+        bare = sum(sample.attributes is None for sample in samples)
+        if bare:
+            raise ValueError(
+                f"{bare:,} of {len(samples):,} training images of {splits.name} have no "
+                "attributes; expected market_attribute.mat or annotations_train.csv in its folder, "
+                "or a file named with --annotations"
+            )
+
+    def bind(self, weights: Mapping[str, Any]) -> None:
+        """Remember the class weights of the loss, and look at the validation images now."""
+        self.weights = weights
+        self.validate = attribute_validation(
+            self.held,
+            weights=weights or None,
+            device=self.config.device,
+            on_error=self.config.on_error,
+            **self.settings,
+        )
+
+    def judge(self, epoch: int, model: nn.Module, row: Mapping[str, float]) -> dict[str, float]:
+        """Validation loss, mean accuracy and mean balanced accuracy."""
+        return self.validate(epoch, model, row)
+
+    def card(self, model: nn.Module, config: TrainConfig) -> dict[str, Any]:
+        """Temperatures for calibrated probabilities, validation scores, who was held out."""
+        settings: dict[str, Any] = {"device": config.device, "on_error": config.on_error}
+        found = predict_attributes(model, self.held, **settings)
+        kept = {sample.path: sample for sample in self.held}
+        truth = targets_of([kept[path] for path in found.paths])
+        calibration = calibrate_attributes(found, truth, weights=self.weights or None)
+        scores = evaluate_attributes(found, truth, train=self.train)
+        held_out = [] if self.split is None else list(self.split.validation)
+        return {
+            "calibration": calibration.as_dict(),
+            "validation": scores.as_dict(),
+            "held_out": held_out,
+        }
+
+    def closing(self, folder: Path, rows: list[dict[str, float]], config: TrainConfig) -> list[str]:
+        """Which epoch was kept, what it reached, how to go on."""
+        number = best_epoch(rows, config) if config.patience is not None else len(rows)
+        kept = rows[number - 1]
+        return [
+            f"kept epoch {number}; on validation people mean accuracy "
+            f"{100 * kept['val_accuracy']:.1f} %, balanced {100 * kept['val_balanced']:.1f} %",
+            f"next: reidlab attributes --model {folder} crop.jpg, or --data for test people",
+        ]

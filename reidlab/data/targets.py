@@ -1,0 +1,90 @@
+"""Attributes as tensors: what a loss compares logits with.
+
+Shapes: N images, one class index each per head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from reidlab.data.heads import COLORS, COLUMNS, HEADS, Labels, class_weights, classes, counts
+from reidlab.data.samples import DISTRACTOR, Sample, Samples, cameras_of, views_of
+
+
+def targets(codes: Mapping[str, Tensor], heads: Iterable[str] = tuple(HEADS)) -> dict[str, Tensor]:
+    """Head -> class index (N,) int64, from the columns of a batch.
+
+    Args:
+        codes: column -> codes (N,) as on disk, 1 and up: `batch.attributes`.
+        heads: which of the twelve.
+
+    Raises:
+        ValueError: a column or a head is unknown.
+    """
+    if missing := [name for name in COLUMNS if name not in codes]:
+        raise ValueError(f"expected the 27 attribute columns, {', '.join(missing)} missing")
+    found = {}
+    for head in heads:
+        if head in codes:
+            found[head] = codes[head].long() - 1
+        elif head in HEADS:
+            garment = head.removesuffix("_color")
+            worn = torch.stack([codes[garment + color] == 2 for color in COLORS[garment]])  # (k, N)
+            several = ~worn.any(dim=0, keepdim=True)  # the last class, "multi"
+            found[head] = torch.cat([worn, several]).int().argmax(dim=0)
+        else:
+            raise ValueError(f"unknown attribute {head!r}; expected some of {', '.join(HEADS)}")
+    return found
+
+
+def labelled(samples: Sequence[Sample]) -> Samples:
+    """The images of people: distractors (0) and junk (-1), whom no annotation describes, are out."""
+    shown = (sample for sample in samples if sample.pid > DISTRACTOR)
+    source = getattr(samples, "source", "")
+    return Samples(shown, cameras_of(samples), source, views_of(samples))
+
+
+def people_of(samples: Sequence[Sample]) -> dict[int, Labels]:
+    """Person id -> labels, of the people that samples show; each counts once.
+
+    Raises:
+        ValueError: a sample has no attributes.
+    """
+    return {sample.pid: _labels(sample) for sample in samples}
+
+
+def weights_of(samples: Sequence[Sample]) -> dict[str, dict[str, list[float]]]:
+    """The class weights that `attribute_loss` wants: by people, not by images.
+
+    Raises:
+        ValueError: a sample has no attributes.
+    """
+    return {"weights": class_weights(counts(people_of(samples)))}
+
+
+def targets_of(samples: Sequence[Sample], heads: Iterable[str] = tuple(HEADS)) -> dict[str, Tensor]:
+    """Head -> class index (N,) int64 of the people that N samples show.
+
+    Raises:
+        ValueError: a sample has no attributes, or labels that are not valid; the message names it.
+    """
+    rows = []
+    for sample in samples:
+        labels = _labels(sample)
+        try:
+            rows.append(classes(labels))
+        except ValueError as error:
+            raise ValueError(f"{sample.path}: {error}") from None
+    return {head: torch.tensor([row[head] for row in rows], dtype=torch.int64) for head in heads}
+
+
+def _labels(sample: Sample) -> Labels:
+    if sample.attributes is None:
+        raise ValueError(
+            f"{sample.path}: nobody says which attributes person {sample.pid} has; give them with "
+            "annotate(samples, read_attributes(FILE)), or leave the image out"
+        )
+    return sample.attributes

@@ -1,0 +1,58 @@
+"""A trunk that starts where another network of this package ended, as ImageNet's do elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from reidlab.models.resnet import ResNet
+from reidlab.models.states import mismatch
+from reidlab.models.weights import read_weights
+from reidlab.paths import shipped
+
+PREFIX = "trunk."
+
+
+def load_trunk(trunk: ResNet, source: str | Path) -> str:
+    """Fill `trunk` with the one of a trained network; a short hash of the file it came from.
+
+    Args:
+        trunk: to fill; of the same width and depth. The last stride may differ, it has no weights.
+        source: the name of a shipped checkpoint, the folder of a training run, or a file of
+            `save_model`.
+
+    Raises:
+        ValueError: there is no such file, it holds no trunk, or one of another shape.
+    """
+    file = trunk_file(source)
+    state = read_weights(file)
+    given = {
+        str(name).removeprefix(PREFIX): tensor
+        for name, tensor in state.items()
+        if str(name).startswith(PREFIX)
+    }
+    wanted = trunk.state_dict()
+    if problems := mismatch(wanted, given):
+        listed = "\n  ".join(problems)
+        raise ValueError(f"{file} has another trunk than this network:\n  {listed}")
+    trunk.load_state_dict(wanted | given)
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
+def trunk_file(source: str | Path) -> Path:
+    """The weights file that `source` means.
+
+    Raises:
+        ValueError: there is none.
+    """
+    path = Path(source).expanduser()
+    for file in (path, path / "model.safetensors"):
+        if file.is_file():
+            return file
+    if file := shipped(f"checkpoints/{source}.safetensors"):
+        return file
+    raise ValueError(
+        f"no trained network at {source}: expected a run's folder with model.safetensors, a file, "
+        "or the name of a shipped checkpoint; pretrained=False (--pretrained none) starts from "
+        "random weights"
+    )

@@ -1,0 +1,169 @@
+"""`reidlab train attributes`: from a folder of people to a network with a card."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from reidlab.calibration.temperature import AttributeCalibration
+from reidlab.checkpoints import load_model, read_card
+from reidlab.cli import main
+from reidlab.cli.train import Train, _reading
+from reidlab.data.attributes import read_attributes, write_csv
+from reidlab.data.heads import COLUMNS
+from reidlab.data.readers import read_dataset
+from reidlab.recipes import recipe
+
+ENV = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""}
+MAKE = "--ids 12 --validation-ids 4 --test-ids 4 --distractors 4 --junk 2 --images-per-id 4"
+TINY = "--ids-per-batch 4 --device cpu --pretrained none"
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*words, check=True):
+    """The command as a user types it, in this process."""
+    out, err = io.StringIO(), io.StringIO()
+    status = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(" ".join(map(str, words)).split())
+        except SystemExit as left:
+            status = int(left.code or 0)
+    done = Done(status, out.getvalue(), err.getvalue())
+    assert status == 0 or not check, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "people"
+    run("data make --out", folder, MAKE, "--cameras 3 --difficulty smoke")
+    return folder
+
+
+def test_a_run_ends_in_a_network_its_log_and_a_card(people, tmp_path):
+    out = tmp_path / "run"
+    done = run("train attributes --data", people, "--epochs 2", TINY, "--out", out)
+    assert "kept epoch" in done.stdout and f"reidlab attributes --model {out}" in done.stdout
+    with (out / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 and {"hat", "up_color", "val_loss", "val_balanced"} <= set(rows[0])
+    card = read_card(out)
+    assert AttributeCalibration.from_dict(card["calibration"]).images > 0
+    assert card["origin"]["classes"]["age"] == ["young", "teenager", "adult", "old"]
+    assert card["method"] == "attributes" and card["held_out"] == []
+    model, _ = load_model(out)
+    assert len(model.heads) == 12
+    run("evaluate", out)  # its features rank people, too
+
+
+def test_without_validation_people_rare_attributes_are_held_out(people, tmp_path):
+    folder, out = tmp_path / "plain", tmp_path / "run"
+    shutil.copytree(people, folder)
+    for name in ("validation_query", "validation_gallery"):
+        shutil.rmtree(folder / name)
+    for name in ("manifest.json", "pack.npy"):
+        (folder / name).unlink()
+    words = f"--epochs 1 {TINY} --share 0.7 --out {out}"
+    done = run("train attributes --data", folder, words)
+    assert "people train and" in done.stdout and "asked for 70.0%" in done.stdout
+    held = set(read_card(out)["held_out"])
+    train = {sample.pid for sample in read_dataset(folder).train}
+    assert held and held < train
+
+
+def test_annotations_may_lie_elsewhere(market_folder, tmp_path):
+    train = f"train attributes --data {market_folder} --epochs 1 {TINY} --out {tmp_path / 'run'}"
+    refused = run(train, check=False)
+    assert refused.returncode == 1 and "have no attributes; expected market_at" in refused.stderr
+    rows = {1: _labels(1), 2: _labels(2), 3: _labels(1), 4: _labels(2)}
+    write_csv(tmp_path / "a.csv", rows)
+    run(train, "--annotations", tmp_path / "a.csv", "--share 0.5")
+    write_csv(tmp_path / "b.csv", {pid: rows[pid] for pid in (1, 2, 3)})
+    refused = run(train, "--annotations", tmp_path / "b.csv", "--restart", check=False)
+    assert refused.returncode == 1 and "person 4" in refused.stderr
+
+
+def _labels(code):
+    return dict.fromkeys(COLUMNS, 1) | {"hat": code, "age": code}
+
+
+def test_a_killed_run_ends_in_the_same_network(people, tmp_path):
+    train = f"train attributes --data {people} --epochs 6 --patience 6 {TINY}"
+    run(train, "--out", tmp_path / "whole")
+    words = f"{train} --out {tmp_path / 'cut'}".split()
+    with subprocess.Popen([sys.executable, "-m", "reidlab", *words], env=ENV) as process:
+        deadline = time.monotonic() + 120
+        while not (tmp_path / "cut" / "checkpoint.pt").exists():
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    run(train, "--out", tmp_path / "cut")
+    files = [tmp_path / name / "model.safetensors" for name in ("whole", "cut")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    cards = [json.loads(file.with_suffix(".json").read_text()) for file in files]
+    assert cards[0]["calibration"] == cards[1]["calibration"]
+
+
+def test_two_processes_train_and_one_speaks(people, tmp_path):
+    train = f"train attributes --data {people} --epochs 2 {TINY} --out {tmp_path / 'run'}"
+    words = ["-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "reidlab"]
+    environment = ENV | {"OMP_NUM_THREADS": "1", "PATH": os.environ["PATH"]}
+    done = subprocess.run(
+        [sys.executable, *words, *train.split()], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("kept epoch") == 1
+    assert load_model(tmp_path / "run")[0].eval()(torch.zeros(1, 3, 128, 64)).logits["hat"].shape
+
+
+def test_the_synthetic_set_of_attributes_is_the_wide_one():
+    chosen = recipe("attributes")
+    assert _reading(Train(), chosen).variant == "wide"
+    assert _reading(Train(data="people"), chosen).variant is None
+    assert _reading(Train(), recipe("baseline")).variant is None
+
+
+def test_flags_of_attributes_are_refused_elsewhere_and_those_of_people_here(people, tmp_path):
+    (tmp_path / "a.csv").write_text("id\n")
+    words = f"--data {people} --out {tmp_path / 'run'}"
+    refused = run("train baseline", words, "--annotations", tmp_path / "a.csv", check=False)
+    assert refused.returncode == 1 and "--annotations is for train attributes" in refused.stderr
+    refused = run("train baseline", words, "--patience 2", check=False)
+    assert refused.returncode == 1 and "add --validate-every 1 --monitor val_mAP" in refused.stderr
+    watched = "--patience 1 --validate-every 1 --monitor val_mAP --monitor-best highest"
+    run("train baseline", words, watched, "--epochs 2 --ids-per-batch 4 --device cpu")
+
+
+def test_damaged_annotations_of_the_dataset_are_named(people, tmp_path):
+    folder = tmp_path / "people"
+    shutil.copytree(people, folder)
+    table = read_attributes(people / "annotations_train.csv")
+    bad = {pid: dict(row) for pid, row in table.items()}
+    write_csv(tmp_path / "good.csv", bad)
+    text = (tmp_path / "good.csv").read_text().splitlines()
+    cells = text[3].split(",")
+    cells[9] = "7"
+    text[3] = ",".join(cells)
+    (tmp_path / "bad.csv").write_text("\n".join(text) + "\n")
+    train = f"train attributes --data {folder} --annotations {tmp_path / 'bad.csv'}"
+    refused = run(train, "--out", tmp_path / "run", check=False)
+    assert refused.returncode == 1
+    assert "bad.csv, row 4" in refused.stderr and "column hat is 7" in refused.stderr
