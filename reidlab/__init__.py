@@ -32,12 +32,19 @@ _HOME = {
     "make_unlabelled": "data.synthetic.unlabelled",
     "read_attributes": "data.attributes",
     "AttributeTable": "data.attributes",
+    "annotate": "data.annotation",
+    "split_by_attributes": "data.attribute_split",
+    "split_samples": "data.attribute_split",
+    "read_wish": "data.wishes",
     "TrainTransform": "data.transforms",
     "EvalTransform": "data.transforms",
     "PKSampler": "data.samplers",
     "baseline_small": "models.baseline",
     "baseline_resnet50": "models.baseline",
+    "attributes_small": "models.attributes",
+    "attributes_resnet50": "models.attributes",
     "reid_loss": "losses",
+    "attribute_loss": "losses",
     "ReidCenterLoss": "losses",
     "save_model": "checkpoints",
     "load_model": "checkpoints",
@@ -49,6 +56,9 @@ _HOME = {
     "recipe": "recipes",
     "Embeddings": "embedding",
     "embed": "embedding",
+    "AttributePredictions": "embedding",
+    "predict_attributes": "embedding",
+    "describe_images": "embedding.own_attributes",
     "save_embeddings": "embedding",
     "load_embeddings": "embedding",
     "Ranking": "ranking",
@@ -57,6 +67,7 @@ _HOME = {
     "expand_query": "ranking",
     "Index": "ranking",
     "search_images": "ranking.images",
+    "rank_by_attributes": "ranking.attributes",
     "Scores": "evaluation",
     "ScoreTable": "evaluation",
     "Roc": "evaluation",
@@ -64,12 +75,19 @@ _HOME = {
     "compare_protocols": "evaluation",
     "pool_queries": "evaluation",
     "roc": "evaluation",
+    "AttributeScores": "evaluation.attributes",
+    "evaluate_attributes": "evaluation.attributes",
+    "evaluate_attribute_search": "evaluation.attribute_search",
+    "load_claims": "claims",
 }
 
 __all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll]
 
 if TYPE_CHECKING:
     from reidlab.checkpoints import load_model, load_official, save_model
+    from reidlab.claims import load_claims
+    from reidlab.data.annotation import annotate
+    from reidlab.data.attribute_split import split_by_attributes, split_samples
     from reidlab.data.attributes import AttributeTable, read_attributes
     from reidlab.data.images import ImageDataset, check_images
     from reidlab.data.readers import read_dataset, scan_dataset
@@ -77,7 +95,16 @@ if TYPE_CHECKING:
     from reidlab.data.samples import Batch, Sample, Samples, Splits
     from reidlab.data.synthetic.unlabelled import make_unlabelled
     from reidlab.data.transforms import EvalTransform, TrainTransform
-    from reidlab.embedding import Embeddings, embed, load_embeddings, save_embeddings
+    from reidlab.data.wishes import read_wish
+    from reidlab.embedding import (
+        AttributePredictions,
+        Embeddings,
+        embed,
+        load_embeddings,
+        predict_attributes,
+        save_embeddings,
+    )
+    from reidlab.embedding.own_attributes import describe_images
     from reidlab.evaluation import (
         Roc,
         Scores,
@@ -87,7 +114,10 @@ if TYPE_CHECKING:
         pool_queries,
         roc,
     )
-    from reidlab.losses import ReidCenterLoss, reid_loss
+    from reidlab.evaluation.attribute_search import evaluate_attribute_search
+    from reidlab.evaluation.attributes import AttributeScores, evaluate_attributes
+    from reidlab.losses import ReidCenterLoss, attribute_loss, reid_loss
+    from reidlab.models.attributes import attributes_resnet50, attributes_small
     from reidlab.models.baseline import baseline_resnet50, baseline_small
     from reidlab.ranking import (
         Index,
@@ -96,6 +126,7 @@ if TYPE_CHECKING:
         k_reciprocal,
         rank,
     )
+    from reidlab.ranking.attributes import rank_by_attributes
     from reidlab.ranking.images import search_images
     from reidlab.recipes import Recipe, recipe
     from reidlab.training import History, TrainConfig, fit

@@ -12,7 +12,8 @@ import numpy as np
 
 from reidlab.data.attributes import AttributeTable
 from reidlab.data.heads import COLUMNS, MEANINGS, Labels
-from reidlab.data.samples import DISTRACTOR, Sample, Samples, cameras_of, views_of
+from reidlab.data.samples import Sample, Samples
+from reidlab.data.targets import labelled, people_of
 
 Value = tuple[str, int]  # column and code
 
@@ -157,32 +158,12 @@ def split_samples(
         ValueError: an image without attributes, images of one person that disagree, and whatever
             `split_by_attributes` refuses.
     """
-    real = [sample for sample in samples if sample.pid > DISTRACTOR]
-    split = split_by_attributes(_people_of(real), ratio, seed)
-    known = cameras_of(samples), getattr(samples, "source", ""), views_of(samples)
+    real = labelled(samples)
+    split = split_by_attributes(people_of(real), ratio, seed)
+    known = real.cameras, real.source, real.views
     sides = set(split.train), set(split.validation)
     train, validation = (Samples([s for s in real if s.pid in side], *known) for side in sides)
     return train, validation, split
-
-
-def _people_of(samples: Sequence[Sample]) -> dict[int, Labels]:
-    """Person id -> labels, once all images of a person have the same."""
-    first: dict[int, tuple[Sample, Labels]] = {}
-    for sample in samples:
-        labels = sample.attributes
-        if labels is None:
-            raise ValueError(
-                f"{sample.path}: nobody says which attributes person {sample.pid} has; give them "
-                "with annotate(samples, read_attributes(FILE)), or leave the image out"
-            )
-        other, known = first.setdefault(sample.pid, (sample, labels))
-        if labels is not known and dict(labels) != dict(known):
-            differ = next(c for c in {**known, **labels} if labels.get(c) != known.get(c))
-            raise ValueError(
-                f"{sample.path}: column {differ} of person {sample.pid} is {labels.get(differ)}, "
-                f"but {known.get(differ)} in {other.path}; a person has one answer for all images"
-            )
-    return {pid: labels for pid, (_, labels) in first.items()}
 
 
 def _checked(people: Mapping[int, Labels], ratio: float, seed: int) -> AttributeTable:

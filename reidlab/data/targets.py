@@ -41,7 +41,7 @@ def targets(codes: Mapping[str, Tensor], heads: Iterable[str] = tuple(HEADS)) ->
 
 
 def labelled(samples: Sequence[Sample]) -> Samples:
-    """The images of people: distractors (0) and junk (-1), whom no annotation describes, are out."""
+    """The images of people; distractors (0) and junk (-1) are left out, nobody describes them."""
     shown = (sample for sample in samples if sample.pid > DISTRACTOR)
     source = getattr(samples, "source", "")
     return Samples(shown, cameras_of(samples), source, views_of(samples))
@@ -51,9 +51,19 @@ def people_of(samples: Sequence[Sample]) -> dict[int, Labels]:
     """Person id -> labels, of the people that samples show; each counts once.
 
     Raises:
-        ValueError: a sample has no attributes.
+        ValueError: a sample has no attributes, or others than an earlier image of its person.
     """
-    return {sample.pid: _labels(sample) for sample in samples}
+    first: dict[int, tuple[Sample, Labels]] = {}
+    for sample in samples:
+        labels = _labels(sample)
+        other, known = first.setdefault(sample.pid, (sample, labels))
+        if labels is not known and dict(labels) != dict(known):
+            differ = next(c for c in {**known, **labels} if labels.get(c) != known.get(c))
+            raise ValueError(
+                f"{sample.path}: column {differ} of person {sample.pid} is {labels.get(differ)}, "
+                f"but {known.get(differ)} in {other.path}; a person has one answer for all images"
+            )
+    return {pid: labels for pid, (_, labels) in first.items()}
 
 
 def weights_of(samples: Sequence[Sample]) -> dict[str, dict[str, list[float]]]:

@@ -4,7 +4,12 @@ Nothing here touches pyplot: no window opens, no figure stays open, and a notebo
 once, as the value of a cell's last line. Images keep their proportions at a page width of 900 px.
 """
 
+from reidlab.plots.attribute_card import attribute_card
+from reidlab.plots.attribute_gallery import attribute_gallery
+from reidlab.plots.attribute_map import attribute_map
+from reidlab.plots.attributes import attribute_bars, confusion_grid, reliability_diagram
 from reidlab.plots.balance import attribute_balance
+from reidlab.plots.claims import claims_plot
 from reidlab.plots.curves import cmc_curve, training_curves
 from reidlab.plots.gallery import gallery_strip
 from reidlab.plots.heatmap import camera_heatmap
@@ -16,13 +21,20 @@ from reidlab.plots.worst import failure_strip
 
 __all__ = [
     "attribute_balance",
+    "attribute_bars",
+    "attribute_card",
+    "attribute_gallery",
+    "attribute_map",
     "camera_heatmap",
+    "claims_plot",
     "cmc_curve",
+    "confusion_grid",
     "contact_sheet",
     "distance_histogram",
     "failure_strip",
     "gallery_strip",
     "open_set_curve",
+    "reliability_diagram",
     "training_curves",
     "tsne",
 ]

@@ -16,8 +16,8 @@ ROW = 0.29  # inches per effect
 TITLE, AXIS, LINE = 0.18, 0.62, 0.2  # above a panel, below it, and per line of its title
 BELOW = 0.22  # for the note
 NOTE = (
-    "circles: seeds; mark and bar: their mean with its interval (Student's t over seeds), wider for "
-    "claims about several measures"
+    "circles: seeds; mark and bar: their mean with its interval (Student's t over seeds), wider "
+    "for claims about several measures"
 )
 LETTERS = 104  # of a title's line
 LOOKS = {  # verdict -> colour and marker of the mean: told apart without colours, too
