@@ -9,6 +9,7 @@ meets half a file. Nothing that is read may execute code: safetensors, JSON, `we
 | `models` | `save_model`, `load_model`: weights and their card |
 | `official` | `load_official`: networks with the weights of other projects |
 | `keys` | how those projects name their weights |
+| `shipping` | `ship_model`: a model made ready to travel with the package |
 | `runs` | `RunState`: the checkpoint of a training run |
 """
 

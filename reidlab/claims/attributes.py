@@ -26,7 +26,7 @@ from reidlab.training import History, TrainConfig, fit
 from reidlab.training.stopping import best_epoch
 
 RARE = 0.1  # share of the training people below which a class is rare
-SGD_LR = 0.02  # with momentum 0.9; the rate of the reference means nothing to SGD
+SGD_LR = 0.1  # best of 0.01, 0.03, 0.1 on validation people, with momentum 0.9
 REPORT = "Barattin and Da Rold, University of Trento, Deep Learning assignment report, section 3"
 
 ACCURACY = Measure("accuracy/mean", "mean accuracy")
@@ -91,16 +91,28 @@ def statements(train: TrainConfig) -> tuple[Statement, ...]:
             "Adam easily outperforms SGD",
             REPORT,
             "Adam scales the step of every weight by its own gradients, SGD takes one rate for "
-            f"all. Here {adam} against SGD with momentum {train.momentum:g} and rate {SGD_LR:g}",
+            f"all. Here {adam} against SGD with momentum {train.momentum:g} and rate {SGD_LR:g}, "
+            "each the best of three rates on validation people",
             treatment="reference",
             control="sgd",
             measures=(ACCURACY, BALANCED),
         ),
         Statement(
             "majority",
-            "Every attribute is recognised better than by always answering its most frequent class",
+            "Every attribute is recognised better than without looking, by balanced accuracy",
             f"{REPORT}, which gives accuracies above 60 % without this baseline",
-            "an accuracy says little where one class is frequent; the control looks at no image",
+            "the mean recall of the classes; whoever always gives one answer recalls one class "
+            "wholly and the others never",
+            treatment="reference",
+            control="reference",
+            measures=tuple(Measure(f"balanced/{h}", h, against=f"guess/{h}") for h in HEADS),
+        ),
+        Statement(
+            "majority-accuracy",
+            "Every attribute is also answered right more often than by its most frequent class",
+            f"{REPORT}, which gives accuracies above 60 % without this baseline",
+            "plain accuracy rewards ignoring rare classes, and class weights forbid just that: "
+            "where a class is rare, wrong alarms outnumber what is found",
             treatment="reference",
             control="reference",
             measures=tuple(Measure(f"accuracy/{h}", h, against=f"majority/{h}") for h in HEADS),
@@ -139,7 +151,8 @@ def measure(model: nn.Module, splits: Splits) -> dict[str, float]:
     """What a network knows about the test people, beside the answers of no network at all.
 
     `accuracy/HEAD`, `balanced/HEAD` (mean recall of the classes that occur), `majority/HEAD`
-    (accuracy of the most frequent class of training) and `margin/HEAD` (accuracy minus majority);
+    (accuracy of the most frequent class of training), `guess/HEAD` (its balanced accuracy) and
+    `margin/HEAD` (accuracy minus majority);
     of each also the plain mean over heads, as `accuracy/mean`. `rare/recall` and `rare/classes`
     are explained at `rare_recall`. Shares are in [0, 1].
 
@@ -162,6 +175,7 @@ def measures_of(scores: AttributeScores, training: dict[str, list[int]]) -> dict
         "accuracy": {name: head.accuracy for name, head in scores.heads.items()},
         "balanced": {name: head.balanced_accuracy for name, head in scores.heads.items()},
         "majority": {name: head.majority_accuracy for name, head in scores.heads.items()},
+        "guess": {name: h.majority_balanced_accuracy for name, h in scores.heads.items()},
     }
     pairs = zip(kinds["accuracy"].items(), kinds["majority"].values(), strict=True)
     kinds["margin"] = {name: accuracy - guess for (name, accuracy), guess in pairs}

@@ -10,6 +10,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from reidlab.paths import shipped
 from reidlab.recipes import Recipe
 from reidlab.training import TrainConfig
 
@@ -36,10 +37,18 @@ def settings_of(arm: Arm) -> Settings:
             "prepare": arm.prepare,
             "train": _training(arm.train),
         }
+        if start := _start(arm.arguments.get("pretrained")):
+            found["start"] = start
     else:
         given = dict(enumerate(getattr(arm, "args", ()))) | dict(getattr(arm, "keywords", {}))
         found = {"function": arm, "arguments": {str(name): value for name, value in given.items()}}
     return flat(found)
+
+
+def _start(pretrained: Any) -> str:
+    """Short hash of the shipped weights that a network starts from; empty without any."""
+    file = shipped(f"checkpoints/{pretrained}.safetensors") if isinstance(pretrained, str) else None
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file else ""
 
 
 def _training(config: TrainConfig) -> Settings:

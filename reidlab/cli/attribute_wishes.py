@@ -18,7 +18,7 @@ from reidlab.cli.attribute_output import (
 )
 from reidlab.cli.search import printable
 from reidlab.embedding.attributes import AttributePredictions
-from reidlab.plots.attribute_gallery import attribute_gallery, fulfils, instead
+from reidlab.plots.wishes import attribute_gallery, fulfils, instead
 from reidlab.ranking.attributes import AttributeRanking, rank_by_attributes
 
 ROWS, PLACES = 8, 8  # of the picture, at most

@@ -37,8 +37,8 @@ EXAMPLES = """
   reidlab attributes --model run --data Market-1501-v15.09.15 --official gallery_market.mat
   reidlab attributes --model run --data synthetic --find "hat" --find "woman, long hair" --k 5
 
-In Python: found = reidlab.embedding.own_attributes.describe_images("run", "crop.jpg"), then
-reidlab.plots.attribute_card.attribute_card(found).
+In Python: found = reidlab.describe_images("run", "crop.jpg"), then
+reidlab.plots.attribute_card(found).
 """
 SHOWN, HITS = 6, 10  # images of the picture, and places of a wish, where --k does not say
 
@@ -172,7 +172,7 @@ def _describe(found: AttributePredictions, k: int, targets: dict[str, Path]) -> 
     if "json" in targets:
         write_json(targets["json"], full_rows(found))
     if "out" in targets:
-        from reidlab.plots.attribute_card import attribute_card
+        from reidlab.plots.card import attribute_card
 
         write_picture(attribute_card(found, k=k), targets["out"])
     some = f" (the first {k} of {len(found):,} images)" if len(found) > k else ""

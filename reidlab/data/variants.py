@@ -14,9 +14,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "distractors": 0,
         "junk": 0,
     },
+    "crowd": {
+        "ids": 1000,
+        "images_per_id": 8,
+        "validation_ids": 50,
+        "test_ids": 50,
+        "distractors": 100,
+        "junk": 0,
+        "seed": 7,
+    },
 }
 """Name -> options. "wide" has many people with two images each, for what is learnt about people
-(attributes): a second image of the same person says nothing new about who wears hats."""
+(attributes): a second image of the same person says nothing new about who wears hats. "crowd" is
+what the shipped starting weights were trained on; its people are in no other set."""
 
 
 def with_variant(options: Mapping[str, Any]) -> dict[str, Any]:

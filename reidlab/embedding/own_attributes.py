@@ -44,7 +44,7 @@ def describe_images(
     Own crops, two lines::
 
         found = describe_images("runs/mine", "my_crops/")
-        attribute_card(found)  # of reidlab.plots.attribute_card
+        attribute_card(found)  # of reidlab.plots
 
     Args:
         model: one with attribute heads, or what `load_model` takes: a run's folder, a .safetensors

@@ -4,19 +4,19 @@ Nothing here touches pyplot: no window opens, no figure stays open, and a notebo
 once, as the value of a cell's last line. Images keep their proportions at a page width of 900 px.
 """
 
-from reidlab.plots.attribute_card import attribute_card
-from reidlab.plots.attribute_gallery import attribute_gallery
-from reidlab.plots.attribute_map import attribute_map
 from reidlab.plots.attributes import attribute_bars, confusion_grid, reliability_diagram
 from reidlab.plots.balance import attribute_balance
+from reidlab.plots.card import attribute_card
 from reidlab.plots.claims import claims_plot
 from reidlab.plots.curves import cmc_curve, training_curves
 from reidlab.plots.gallery import gallery_strip
 from reidlab.plots.heatmap import camera_heatmap
 from reidlab.plots.histogram import distance_histogram
 from reidlab.plots.openset import open_set_curve
+from reidlab.plots.panels import attribute_map
 from reidlab.plots.scatter import tsne
 from reidlab.plots.sheet import contact_sheet
+from reidlab.plots.wishes import attribute_gallery
 from reidlab.plots.worst import failure_strip
 
 __all__ = [

@@ -133,15 +133,15 @@ def gallery_strip(
         bottom = page.get_figheight() - top - row * row_height - HEAD - image_height
         for column in range(k + 1):
             left = cell * (column + (0.35 if column else 0.0) + 0.07)
-            axes = _place(page, left, bottom, image_width, image_height)
+            axes = place_axes(page, left, bottom, image_width, image_height)
             axes.set_gid(f"row {row} column {column}")
         shown = _neutral(ranking, q, int(cell / LETTER))
         if labelled:
             shown = _judged(ranking, q, CAMERA_FILTER[protocol])
         for column, (axes, image) in enumerate(zip(page.axes[-k - 1 :], shown, strict=False)):
             own = image.caption if captions is None or not column else captions[row][column - 1]
-            pixels = (read_pixels if labelled else _fit_pixels)(image.path, size)
-            _show(axes, pixels, image.frame, image.head, own)
+            pixels = (read_pixels if labelled else fit_pixels)(image.path, size)
+            show_cell(axes, pixels, image.frame, image.head, own)
     if labelled:
         _explain(page, CAMERA_FILTER[protocol])
     elif captions is None:
@@ -168,7 +168,7 @@ def _check(ranking: Ranking, queries: Sequence[int], k: int, protocol: str) -> N
             )
 
 
-def _place(page: PageFigure, left: float, bottom: float, width: float, height: float) -> Axes:
+def place_axes(page: PageFigure, left: float, bottom: float, width: float, height: float) -> Axes:
     """Axes without ticks at a place given in inches."""
     high = page.get_figheight()
     axes = page.add_axes((left / WIDTH, bottom / high, width / WIDTH, height / high))
@@ -219,7 +219,7 @@ def _all_named(ranking: Ranking, queries: Sequence[int], k: int) -> bool:
     return not bool((ranking.query.pids[rows] == UNNAMED).any() or (shown == UNNAMED).any())
 
 
-def _fit_pixels(path: Path | str, size: tuple[int, int]) -> Pixels:
+def fit_pixels(path: Path | str, size: tuple[int, int]) -> Pixels:
     """The image at `path`, as large as it fits into uint8 `size` (H, W, 3), on white."""
     height, width = size
     paper = Image.new("RGB", (width, height), "white")
@@ -250,7 +250,7 @@ def _why_ignored(gallery: Embeddings, g: int, pid: int, camid: int, camera_filte
     return "same cam" if camera_filter and same else ""
 
 
-def _show(axes: Axes, pixels: Pixels, frame: Frame, head: str, caption: str) -> None:
+def show_cell(axes: Axes, pixels: Pixels, frame: Frame, head: str, caption: str) -> None:
     """One framed image with a word above and two short lines below."""
     if frame is IGNORED:
         grey = pixels.mean(axis=2, keepdims=True)  # (H, W, 1)

@@ -67,9 +67,13 @@ def test_the_statements_are_about_these_arms(tiny):
         "twelve-heads": ("reference", "one-head"),
         "adam": ("reference", "sgd"),
         "majority": ("reference", "reference"),
+        "majority-accuracy": ("reference", "reference"),
     }
-    heads = [(m.name, m.against) for m in tiny.statements[-1].measures]
-    assert heads == [(f"accuracy/{head}", f"majority/{head}") for head in HEADS]
+    for statement, kinds in zip(
+        tiny.statements[-2:], (("balanced", "guess"), ("accuracy", "majority")), strict=True
+    ):
+        heads = [(m.name, m.against) for m in statement.measures]
+        assert heads == [(f"{kinds[0]}/{head}", f"{kinds[1]}/{head}") for head in HEADS]
 
 
 def test_the_experiment_of_the_course_reads_many_people():
@@ -165,6 +169,7 @@ def test_measures_agree_with_loops():
         }
         assert found[f"accuracy/{head}"] == pytest.approx(accuracy)
         assert found[f"majority/{head}"] == pytest.approx(guess)
+        assert found[f"guess/{head}"] == pytest.approx(1 / len(per_class))
         assert found[f"margin/{head}"] == pytest.approx(accuracy - guess)
         assert found[f"balanced/{head}"] == pytest.approx(np.mean(list(per_class.values())))
         margins.append(accuracy - guess)

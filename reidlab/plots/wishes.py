@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from reidlab.data.heads import HEADS
-from reidlab.plots.attribute_card import UNKNOWN, spoken, truth_table
+from reidlab.plots.card import UNKNOWN, spoken, truth_table
 from reidlab.plots.gallery import (
     FOOT,
     HEAD,
@@ -23,9 +23,9 @@ from reidlab.plots.gallery import (
     RIGHT,
     WRONG,
     Cell,
-    _fit_pixels,
-    _place,
-    _show,
+    fit_pixels,
+    place_axes,
+    show_cell,
 )
 from reidlab.plots.page import BLACK, GREY, WIDTH, PageFigure, image_size, new_page, styled
 from reidlab.ranking.attributes import AttributeRanking
@@ -85,10 +85,10 @@ def attribute_gallery(
         for column, shown in enumerate(_cells(ranking, known, q, k, int(cell / LETTER))):
             judged |= shown.frame is not NEUTRAL
             left = WORDS + cell * (column + 0.07)
-            axes = _place(page, left, bottom, image_width, image_height)
+            axes = place_axes(page, left, bottom, image_width, image_height)
             axes.set_gid(f"row {row} column {column}")
-            pixels = _fit_pixels(shown.path, size)
-            _show(axes, pixels, shown.frame, shown.head, shown.caption)
+            pixels = fit_pixels(shown.path, size)
+            show_cell(axes, pixels, shown.frame, shown.head, shown.caption)
     _explain(page, judged)
     return page
 

@@ -5,8 +5,8 @@ from PIL import Image
 
 from reidlab.data.heads import HEADS
 from reidlab.embedding.attributes import AttributePredictions
-from reidlab.plots.attribute_gallery import attribute_gallery, class_words, fulfils, instead
 from reidlab.plots.page import BLUE, GREY, VERMILLION
+from reidlab.plots.wishes import attribute_gallery, class_words, fulfils, instead
 from reidlab.ranking.attributes import rank_by_attributes
 
 UP = HEADS["up_color"].index

@@ -19,8 +19,8 @@ from torch import Tensor
 from reidlab.data.heads import HEADS
 from reidlab.embedding import Embeddings
 from reidlab.embedding.attributes import AttributePredictions
-from reidlab.plots.attribute_card import spoken
 from reidlab.plots.balance import CLOTH
+from reidlab.plots.card import spoken
 from reidlab.plots.page import BLACK, BLUE, GREY, ORANGE, PURPLE, SKY, WIDTH, new_page, styled
 from reidlab.plots.scatter import MARKERS, SIZES, project
 

@@ -8,10 +8,10 @@ from PIL import Image
 from reidlab.data.heads import HEADS
 from reidlab.embedding import Embeddings
 from reidlab.embedding.attributes import AttributePredictions
-from reidlab.plots.attribute_card import attribute_card, truth_table
-from reidlab.plots.attribute_map import attribute_map
 from reidlab.plots.balance import CLOTH
+from reidlab.plots.card import attribute_card, truth_table
 from reidlab.plots.page import BLUE, VERMILLION
+from reidlab.plots.panels import attribute_map
 from reidlab.plots.scatter import project
 
 WIDTHS = (32, 32, 16, 64, 32)
