@@ -15,7 +15,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make lab     install, render the dataset, open JupyterLab on the tour"
+	@echo "make lab     install, render the datasets, open JupyterLab on the tour"
 	@echo "make test    install, check, unit tests, then every notebook compared with its outputs"
 	@echo "make course  run every notebook, write browsable HTML into build/course"
 	@echo "             (COURSE_OPTIONS=--changed: only what changed since the last run)"
@@ -53,8 +53,9 @@ $(VENV)/dev.stamp: pyproject.toml $(VENV)/constraints.txt
 	@touch $@ $(VENV)/lab.stamp
 
 data: $(VENV)/lab.stamp
-	@echo "looking for the dataset (drawing it takes about a minute the first time)"
+	@echo "looking for the datasets (drawing them takes about two minutes the first time)"
 	$(BIN)/reidlab data make
+	$(BIN)/reidlab data make --variant wide
 
 # --- what people type ---
 

@@ -174,3 +174,12 @@ def test_every_picture_can_be_stored():
         reliability_diagram(predictions, truth),
     ):
         assert figure.png().startswith(b"\x89PNG")
+
+
+def test_a_stored_control_is_drawn_where_the_same_scores_would_be():
+    own, other = scored(0), scored(1)
+    stored = {h: (x.accuracy, x.balanced_accuracy) for h, x in other.heads.items()}
+    pictures = [attribute_bars(own, None, control).png() for control in (other, stored)]
+    assert pictures[0] == pictures[1]
+    with pytest.raises(ValueError, match="expected control of"):
+        attribute_bars(own, None, {"hat": (0.5, 0.5)})

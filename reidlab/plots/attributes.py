@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
 
@@ -21,6 +21,8 @@ from reidlab.evaluation.attributes.truth import Targets
 from reidlab.plots.heatmap import PALE_TO_BLUE
 from reidlab.plots.page import BLACK, BLUE, GREY, ORANGE, VERMILLION, WIDTH, new_page, styled
 
+Control = Mapping[str, tuple[float, float]]
+
 ROW = 0.31  # inches per head
 FEW = 4  # classes of a small table; four of these stand side by side, two of the others
 LEFT, RIGHT, ABOVE = 0.68, 0.42, 0.27  # inches around a table for names, numbers and its title
@@ -32,7 +34,7 @@ NAMES = {"up_color": "upper colour", "down_color": "lower colour"}
 def attribute_bars(
     scores: AttributeScores,
     margins: Margins | None = None,
-    control: AttributeScores | None = None,
+    control: AttributeScores | Control | None = None,
     *,
     title: str = "",
 ) -> Figure:
@@ -44,7 +46,8 @@ def attribute_bars(
     Args:
         scores: of the network.
         margins: from `attribute_margins`; draws the intervals of the network's lead.
-        control: of another network, for instance one trained without class weights.
+        control: of another network, for instance one trained without class weights; or head ->
+            (accuracy, balanced accuracy), for instance stored ones.
         title: shown above.
 
     Raises:
@@ -52,16 +55,17 @@ def attribute_bars(
     """
     names = list(scores.heads)
     for what, other in (("margins", margins and margins.accuracy), ("control", control)):
-        found = list(other.heads if isinstance(other, AttributeScores) else other or names)
+        shown = other.heads if isinstance(other, AttributeScores) else other
+        found = list(names if shown is None else shown)
         if found != names:
             raise ValueError(f"expected {what} of {', '.join(names)}; got {', '.join(found)}")
     page = new_page(ROW * (len(names) + 1.4) + (1.7 if title else 1.4), layout="constrained")
     page.suptitle(title, x=0.01, ha="left")
     left, right = page.subplots(1, 2, sharey=True)
     ends = margins and [*margins.accuracy.values(), margins.mean_accuracy]
-    _panel(left, _accuracies(scores), control and _accuracies(control), ends)
+    _panel(left, _accuracies(scores), None if control is None else _own(control, 0), ends)
     ends = margins and [*margins.balanced.values(), margins.mean_balanced]
-    _panel(right, _balanced(scores), control and _balanced(control), ends)
+    _panel(right, _balanced(scores), None if control is None else _own(control, 1), ends)
     left.set_title("accuracy")
     right.set_title("balanced accuracy")
     words = [NAMES.get(name, name) for name in names]
@@ -150,6 +154,14 @@ def reliability_diagram(
     return page
 
 
+def _own(control: AttributeScores | Control, kind: int) -> list[tuple[float, float]]:
+    """The control without its guessing: accuracy (0) or balanced accuracy (1), and the mean."""
+    if isinstance(control, AttributeScores):
+        return (_accuracies, _balanced)[kind](control)
+    values = [float(pair[kind]) for pair in control.values()]
+    return [(value, 0.0) for value in [*values, sum(values) / len(values)]]
+
+
 def _accuracies(scores: AttributeScores) -> list[tuple[float, float]]:
     """The network and guessing: accuracy of every head, and the means."""
     rows = [(head.accuracy, head.majority_accuracy) for head in scores.heads.values()]
@@ -193,7 +205,7 @@ _GUESS: dict[str, Any] = {"marker": "o", "ms": 6, "mfc": "white", "mec": GREY, "
 _CONTROL: dict[str, Any] = {"marker": "D", "ms": 5.5, "color": ORANGE}
 
 
-def _keys(margins: Margins | None, control: AttributeScores | None) -> list[Line2D]:
+def _keys(margins: Margins | None, control: object) -> list[Line2D]:
     """What the marks mean."""
     keys = [
         Line2D([], [], marker="o", ms=7, color=BLUE, lw=2, label="network, above guessing"),

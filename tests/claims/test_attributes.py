@@ -42,7 +42,7 @@ def tiny():
     """The experiment with one epoch of a narrow network."""
     desk = recipe("attributes", "desk")
     train = replace(desk.train, epochs=1, ids_per_batch=3, images_per_id=2, patience=2)
-    arguments = {**desk.arguments, "width": 8, "image_size": (64, 32)}
+    arguments = {**desk.arguments, "width": 8, "image_size": (64, 32), "pretrained": False}
     return attributes_experiment(replace(desk, arguments=arguments, train=train), options=TINY)
 
 

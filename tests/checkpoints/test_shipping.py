@@ -1,0 +1,73 @@
+"""Checkpoints that travel with the package: small, without traces of a machine, as good."""
+
+import pytest
+import torch
+
+from reidlab.checkpoints import load_model, read_card, save_model
+from reidlab.checkpoints.shipping import ship_model
+from reidlab.data.variants import VARIANTS, with_variant
+from reidlab.models.baseline import baseline_small
+from reidlab.models.trunks import load_trunk
+from reidlab.paths import shipped
+from reidlab.recipes import RECIPES
+
+CARD = {
+    "data": {"read": "synthetic", "variant": "crowd"},
+    "train": {"epochs": 3, "out": "/home/somebody/run", "device": "cpu"},
+    "last": {"epoch": 3, "loss": 1.5, "seconds": 7.0, "images_per_second": 99.0},
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    model = baseline_small(3, width=8, image_size=(32, 16)).eval()
+    save_model(tmp_path / "run", model, CARD)
+    return tmp_path / "run", model
+
+
+def test_a_shipped_model_is_half_as_large_and_answers_the_same(run, tmp_path):
+    folder, model = run
+    file = ship_model(folder, "small", tmp_path / "shipped")
+    assert file.stat().st_size < 0.6 * (folder / "model.safetensors").stat().st_size
+    back, preprocess = load_model(file)
+    assert preprocess == model.preprocess and back.neck.classifier.weight.dtype == torch.float32
+    images = torch.randn(4, 3, 32, 16)
+    torch.testing.assert_close(back.embed(images), model.embed(images), rtol=0.01, atol=0.01)
+
+
+def test_the_card_keeps_what_was_learnt_and_forgets_the_machine(run, tmp_path):
+    card = read_card(ship_model(run[0], "small", tmp_path / "shipped"))
+    assert card["train"] == {"epochs": 3} and card["last"] == {"epoch": 3, "loss": 1.5}
+    assert card["data"] == CARD["data"] and card["precision"] == "half"
+
+
+def test_a_model_of_a_private_folder_is_not_shipped(run, tmp_path):
+    save_model(run[0], run[1], CARD | {"data": {"read": str(tmp_path / "people")}})
+    with pytest.raises(ValueError, match="a folder of this machine; train on a dataset that has"):
+        ship_model(run[0], "small", tmp_path / "shipped")
+
+
+def test_the_starting_weights_of_the_recipes_are_there_and_name_their_data():
+    names = {str(r.arguments.get("pretrained")) for r in RECIPES.values() if r.profile == "desk"}
+    for name in names - {"None"}:
+        file = shipped(f"checkpoints/{name}.safetensors")
+        assert file is not None and file.stat().st_size < 5_000_000
+        card = read_card(file)
+        assert card["data"]["read"] == "synthetic" and card["data"]["variant"] in VARIANTS
+        text = file.with_suffix(".json").read_text()
+        assert not any(place in text for place in ('"/tmp', '"/home', '"/root', '"/work'))
+        model, _ = load_model(name)
+        target = baseline_small(5, seed=1)
+        digest = load_trunk(target.trunk, name)
+        assert len(digest) == 12
+        weight = model.trunk.layer4[0].conv2.weight
+        assert torch.equal(target.trunk.layer4[0].conv2.weight, weight)
+
+
+def test_no_set_of_a_lesson_shows_people_of_the_crowd():
+    crowd = with_variant({"variant": "crowd"})
+    assert crowd["seed"] != with_variant({"variant": "wide"}).get("seed", 0)
+    assert crowd["seed"] != with_variant({}).get("seed", 0)
+    assert with_variant({"variant": "wide", "ids": 7})["ids"] == 7
+    with pytest.raises(ValueError, match="synthetic has no variant 'narrow'; choose one of: wide"):
+        with_variant({"variant": "narrow"})
