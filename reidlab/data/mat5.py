@@ -53,6 +53,22 @@ def read_mat5(data: bytes) -> dict[str, Any]:
     return variables
 
 
+def shapes_of(data: bytes) -> dict[str, tuple[int, ...]]:
+    """Variable -> shape, of a file that `read_mat5` has read, and so checked, before."""
+    order = ORDERS[data[HEADER - 4 : HEADER]]
+    found, elements = {}, _Elements(data[HEADER:], order)
+    while elements.left():
+        kind, content = elements.next()
+        if kind == COMPRESSED:
+            _, content = _Elements(_unfold(content), order).next()
+        if content:
+            parts = _Elements(content, order)
+            parts.numbers()  # class and flags
+            shape = tuple(int(n) for n in parts.numbers())
+            found[parts.next()[1].decode("latin-1")] = shape
+    return found
+
+
 class _Elements:
     """The elements of a file or of an array, one after the other."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidlab.data.attributes import MAT_HEADER
-from reidlab.data.mat5 import COMPRESSED, HEADER, ORDERS, _Elements, _unfold, read_mat5
+from reidlab.data.mat5 import read_mat5, shapes_of
 from reidlab.evaluation.attributes.official import Codes, check_matrix
 from reidlab.paths import atomic_write, make_folder
 
@@ -73,7 +73,7 @@ def read_official(path: str | os.PathLike[str]) -> Codes:
             f"{path} cannot be read ({error.strerror}); expected a .mat file"
         ) from None
     try:
-        values, shapes = read_mat5(data), _shapes(data)
+        values, shapes = read_mat5(data), shapes_of(data)
     except ValueError as error:
         raise ValueError(
             f"{path}: expected a whole MATLAB v5 file ({error}); get it again, or in MATLAB save "
@@ -90,19 +90,3 @@ def read_official(path: str | os.PathLike[str]) -> Codes:
             f"{path}: expected a row of 12 codes per image, found {name} of shape {shape}{turned}"
         )
     return check_matrix(values[name].reshape(shape, order="F"), str(path))
-
-
-def _shapes(data: bytes) -> dict[str, tuple[int, ...]]:
-    """Variable -> shape, of a file that `read_mat5` has read, and so checked, before."""
-    order = ORDERS[data[HEADER - 4 : HEADER]]
-    found, elements = {}, _Elements(data[HEADER:], order)
-    while elements.left():
-        kind, content = elements.next()
-        if kind == COMPRESSED:
-            _, content = _Elements(_unfold(content), order).next()
-        if content:
-            parts = _Elements(content, order)
-            parts.numbers()  # class and flags
-            shape = tuple(int(n) for n in parts.numbers())
-            found[parts.next()[1].decode("latin-1")] = shape
-    return found
