@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from reidlab.cli.annotations import annotated
 from reidlab.cli.attribute_output import flat_rows, say, write_json, write_picture, write_table
 from reidlab.cli.reading import Reading
 from reidlab.cli.search import printable
-from reidlab.data.annotation import annotate
-from reidlab.data.attributes import AttributeTable, read_attributes
-from reidlab.data.market import ATTRIBUTE_TABLES, ATTRIBUTES
+from reidlab.data.attributes import read_attributes
 from reidlab.data.samples import DISTRACTOR, Sample, Samples, Splits, people
 from reidlab.data.targets import targets_of
 from reidlab.embedding.attributes import AttributePredictions, predict_attributes
@@ -109,12 +108,9 @@ def read_labelled(
         )
     if trained is not None and named.same_place(trained):
         _check_strangers(test, card["data"].get("ids", []))
-    if table is not None:
-        splits = _annotated(splits, table)
+    splits = annotated(splits, table, () if searched else ("train", "query", "gallery"))
     asked = splits.gallery if searched else [*splits.query, *splits.gallery]
     chosen = [sample for sample in asked if sample.pid > DISTRACTOR]
-    if not searched:
-        _check_annotated(splits, chosen)
     return Asked(Samples(chosen, splits.cameras, splits.name, splits.views), splits)
 
 
@@ -126,27 +122,6 @@ def _check_strangers(test: Sequence[Sample], learnt: Sequence[int]) -> None:
             f"{len(known)} of {len(asked)} test people, for instance {known[0]}, were trained on; "
             "hold them out of training (train --test-ids N)"
         )
-
-
-def _annotated(splits: Splits, table: AttributeTable) -> Splits:
-    """The dataset with the attributes of a table, which may know more people than it has."""
-    train, query, gallery = (
-        annotate(part, table, unused="ignore")
-        for part in (splits.train, splits.query, splits.gallery)
-    )
-    return replace(splits, train=train, query=query, gallery=gallery)
-
-
-def _check_annotated(splits: Splits, chosen: Sequence[Sample]) -> None:
-    """Raise when nobody says which attributes the test people have, or those of training."""
-    for what, samples in (("test", chosen), ("training", splits.train)):
-        if not any(sample.attributes is not None for sample in samples):
-            tables = " and ".join(ATTRIBUTE_TABLES)
-            raise ValueError(
-                f"{splits.name}: nobody says which attributes its {what} people have; put "
-                f"{ATTRIBUTES}, or {tables}, into the dataset's folder (beside bounding_box_test "
-                "of a set like Market-1501), or name a file with --annotations FILE"
-            )
 
 
 def evaluate_on(labelled: Labelled, targets: dict[str, Path]) -> None:

@@ -9,9 +9,7 @@ from typing import Any, Protocol
 from torch import nn
 
 from reidlab.calibration.temperature import calibrate_attributes
-from reidlab.data.annotation import annotate
 from reidlab.data.attribute_split import AttributeSplit, split_samples
-from reidlab.data.attributes import read_attributes
 from reidlab.data.images import check_images
 from reidlab.data.samples import Sample, Samples, Splits
 from reidlab.data.targets import labelled, targets_of
@@ -99,14 +97,13 @@ class AttributeLesson:
     out so that rare attributes stand on both sides.
 
     Args:
-        splits: the dataset.
+        splits: the dataset, its people annotated.
         config: how to train.
         settings: of the loss, its class weights apart.
-        annotations: a file with attributes, where the dataset's folder holds none.
         share: of the training people who train, where the dataset has no validation people.
 
     Raises:
-        ValueError: people without attributes, bad annotations, or bad validation images.
+        ValueError: people without attributes, or too few of them to hold some out.
     """
 
     def __init__(
@@ -114,30 +111,15 @@ class AttributeLesson:
         splits: Splits,
         config: TrainConfig,
         settings: Mapping[str, Any],
-        annotations: Path | None = None,
         share: float = 0.8,
     ) -> None:
         self.config, self.settings = config, dict(settings)
-        known = labelled(splits.train)
-        held = labelled([*splits.validation[0], *splits.validation[1]])
-        if annotations is not None:
-            table = read_attributes(annotations)
-            known, held = (annotate(part, table, unused="ignore") for part in (known, held))
-        self._check(known, splits, annotations)
         self.split: AttributeSplit | None = None
-        self.train: list[Sample] = known
+        self.train: list[Sample] = labelled(splits.train)
+        held = labelled([*splits.validation[0], *splits.validation[1]])
         self.held = Samples(held, splits.cameras, splits.name, splits.views)
         if not held:
-            self.train, self.held, self.split = split_samples(known, share, config.seed)
-
-    def _check(self, samples: list[Sample], splits: Splits, annotations: Path | None) -> None:
-        bare = sum(sample.attributes is None for sample in samples)
-        if bare:
-            raise ValueError(
-                f"{bare:,} of {len(samples):,} training images of {splits.name} have no "
-                "attributes; expected market_attribute.mat or annotations_train.csv in its folder, "
-                "or a file named with --annotations"
-            )
+            self.train, self.held, self.split = split_samples(splits.train, share, config.seed)
 
     def bind(self, weights: Mapping[str, Any]) -> None:
         """Remember the class weights of the loss, and look at the validation images now."""

@@ -14,9 +14,11 @@ from tqdm.auto import tqdm
 
 from reidlab.checkpoints import WEIGHTS, save_model
 from reidlab.cli import complain
+from reidlab.cli.annotations import Part, Unused, annotated
 from reidlab.cli.learning import AttributeLesson, Lesson, PeopleLesson
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading
+from reidlab.data.attributes import read_attributes
 from reidlab.data.samples import Splits, training_ids
 from reidlab.recipes import RECIPES, Recipe, recipe
 from reidlab.training import (
@@ -73,6 +75,8 @@ class Train:
     """Score the validation people every so many epochs; 0 for never (attributes: every epoch)."""
     annotations: Path | None = None
     """Attributes: market_attribute.mat or a CSV, where the dataset's folder holds neither."""
+    unused: Unused = "raise"
+    """Attributes: what to do with people in the table who are on no image."""
     share: float = 0.8
     """Attributes: share of the people that trains, where a dataset has no validation people."""
 
@@ -139,8 +143,10 @@ def _lesson(options: Train, chosen: Recipe, splits: Splits) -> Lesson:
         if options.annotations is not None:
             raise ValueError(f"--annotations is for train attributes, not for {chosen.method}")
         return PeopleLesson(splits, chosen, options.config, options.validate_every)
-    settings = chosen.loss_arguments
-    return AttributeLesson(splits, options.config, settings, options.annotations, options.share)
+    needed: tuple[Part, ...] = ("train", "validation")
+    table = None if options.annotations is None else read_attributes(options.annotations)
+    splits = annotated(splits, table, needed, options.unused)
+    return AttributeLesson(splits, options.config, chosen.loss_arguments, options.share)
 
 
 def _split_method(argv: Sequence[str]) -> tuple[str, list[str]]:

@@ -38,7 +38,7 @@ FOLDERS = {
 }
 REQUIRED = ("bounding_box_train", "query", "bounding_box_test")
 ATTRIBUTES = "market_attribute.mat"
-ATTRIBUTE_TABLES = ("annotations_train.csv", "annotations_test.csv")
+ATTRIBUTE_TABLES = ("annotations_train.csv", "annotations_test.csv", "annotations_validation.csv")
 
 log = logging.getLogger(__name__)
 
