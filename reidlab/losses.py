@@ -264,7 +264,7 @@ def weighted_cross_entropy(
     """
     if weights is None:
         return F.cross_entropy(logits, labels)
-    each = torch.tensor(weights, device=logits.device)[labels]  # (B,)
+    each = torch.tensor(weights, dtype=torch.float32, device=logits.device)[labels]  # (B,)
     terms = F.cross_entropy(logits.float(), labels, reduction="none")  # (B,)
     return (each * terms).sum() / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
 

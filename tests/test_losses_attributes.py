@@ -34,6 +34,9 @@ def test_it_matches_its_definition_and_torch(seed, images, size):
     found = weighted_cross_entropy(logits, labels, weights)
     assert found.item() == pytest.approx(slow_weighted(logits, labels, weights), rel=1e-4)
     torch.testing.assert_close(found, F.cross_entropy(logits, labels, torch.tensor(weights)))
+    whole = [round(w) + 1 for w in weights]  # integers are weights, too
+    expected = F.cross_entropy(logits, labels, torch.tensor(whole).float())
+    torch.testing.assert_close(weighted_cross_entropy(logits, labels, whole), expected)
     plain = weighted_cross_entropy(logits, labels)
     torch.testing.assert_close(plain, weighted_cross_entropy(logits, labels, [2.0] * size))
 

@@ -39,6 +39,7 @@ from reidlab.data.heads import HEADS
 from reidlab.embedding.attributes import AttributePredictions
 from reidlab.evaluation.attributes import majority_classes, true_classes
 from reidlab.evaluation.attributes.truth import Targets, Training
+from reidlab.evaluation.checks import check_whole
 
 
 @dataclass(frozen=True)
@@ -146,21 +147,21 @@ def attribute_margins(
     check_confidence(confidence)
     truth = true_classes(predictions, targets)
     majority = majority_classes(train, predictions.heads)
+    check_whole("resamples", resamples, 2)
+    check_whole("seed", seed, 0)
     persons, person = np.unique(predictions.pids.cpu().numpy(), return_inverse=True)
-    if len(persons) < 2 or resamples < 2:
-        raise ValueError(
-            "expected two people or more and resamples of at least 2, got "
-            f"{len(persons)} and {resamples}"
-        )
+    if len(persons) < 2:
+        raise ValueError(f"expected two people or more, got {len(persons)}")
     rng = np.random.default_rng(seed)
     even = np.full(len(persons), 1 / len(persons))
     weight = rng.multinomial(len(persons), even, size=resamples).astype(float)  # (R, P)
+    chance = rng.random((2, resamples, max(map(len, map(HEADS.__getitem__, predictions.heads)))))
     accuracy, balanced = {}, {}
     for head in predictions.heads:
         right = predictions.answers[head].cpu().numpy() == truth[head]
         images, hits = _tables(truth[head], right, person, len(HEADS[head]))
-        accuracy[head] = _accuracy(images, hits, majority[head], weight, rng)
-        balanced[head] = _balanced(images, hits, majority[head], weight, rng)
+        accuracy[head] = _accuracy(images, hits, majority[head], weight, chance)
+        balanced[head] = _balanced(images, hits, majority[head], weight, chance)
     corrected = 1 - (1 - confidence) / len(predictions.heads)
     levels = confidence, corrected
     return Margins(
@@ -184,32 +185,31 @@ def _tables(truth: Integers, right: Integers, person: Integers, size: int) -> tu
 
 
 def _accuracy(
-    images: Floats, hits: Floats, majority: int, weight: Floats, rng: np.random.Generator
+    images: Floats, hits: Floats, majority: int, weight: Floats, chance: Floats
 ) -> _Draws:
     """Accuracy minus the share of the majority class."""
     gained = hits.sum(axis=1) - images[:, majority]  # (P,) images won over guessing
     count = images.sum(axis=1)
     people = len(count)
-    better, worse = _imaginary(people, len(weight), rng) * count.mean()
+    better, worse = _imaginary(people, chance[:, :, 0]) * count.mean()
     draws = (weight @ gained + better - worse) / (weight @ count + better + worse)
     draws = _stretched(draws, np.array(people))
-    parts, freedom = np.array([draws.var()]), np.array([people + 1.0])
+    parts, freedom = np.ones(1), np.array([people + 1.0])
     value = float(gained.sum() / count.sum())
     return _Draws(value, draws, (-1.0, 1.0), parts, freedom, people)
 
 
 def _balanced(
-    images: Floats, hits: Floats, majority: int, weight: Floats, rng: np.random.Generator
+    images: Floats, hits: Floats, majority: int, weight: Floats, chance: Floats
 ) -> _Draws:
     """Mean recall of the classes that occur, minus that of guessing."""
     occurs = np.flatnonzero(images.sum(axis=0))
     images, hits = images[:, occurs], hits[:, occurs]  # (P, m)
     people = (images > 0).sum(axis=0)
     size = images.sum(axis=0) / people
-    known, missed = np.stack(
-        [_imaginary(int(k), len(weight), rng) * s for k, s in zip(people, size, strict=True)],
-        axis=2,
-    )  # (R, m)
+    place = np.argsort(np.argsort(people, kind="stable"))  # the rarest classes share a chance
+    drawn = [_imaginary(int(k), chance[:, :, p]) for k, p in zip(people, place, strict=True)]
+    known, missed = np.stack(drawn, axis=2) * size  # (R, m)
     whole = weight @ images + known + missed
     recall = hits.sum(axis=0) / images.sum(axis=0)  # also where a draw has nobody of a class
     recalls = np.where(whole > 0, (weight @ hits + known) / np.maximum(whole, 1e-9), recall)
@@ -225,9 +225,15 @@ def _balanced(
     )
 
 
-def _imaginary(people: int, resamples: int, rng: np.random.Generator) -> Floats:
-    """(2, R) how often each of two more people is drawn beside `people` others."""
-    return rng.binomial(people + 2, 1 / (people + 2), size=(2, resamples)).astype(float)
+def _imaginary(people: int, chance: Floats) -> Floats:
+    """(2, R) how often each of two more people is drawn beside `people` others.
+
+    `chance` (2, R) in [0, 1) decides it, so that heads with the same chance draw alike.
+    """
+    from scipy.stats import binom
+
+    times = np.arange(people + 3)
+    return np.searchsorted(binom.cdf(times, people + 2, 1 / (people + 2)), chance).astype(float)
 
 
 def _stretched(draws: Floats, people: Integers) -> Floats:
@@ -237,24 +243,30 @@ def _stretched(draws: Floats, people: Integers) -> Floats:
 
 
 def _mean(each: list[_Draws]) -> _Draws:
-    """The mean over heads: in every draw all heads see the same people."""
-    count = len(each)
+    """The mean over heads: in every draw all heads see the same people, imaginary ones too.
+
+    Its freedom is that of the head with the least: heads may fail on the same people.
+    """
     low, high = (float(np.mean([one.bounds[side] for one in each])) for side in (0, 1))
     return _Draws(
         float(np.mean([one.value for one in each])),
         np.mean([one.draws for one in each], axis=0),
         (low, high),
-        np.concatenate([one.parts for one in each]) / count**2,
-        np.concatenate([one.freedom for one in each]),
+        np.ones(1),
+        np.array([min(map(_freedom, each))]),
         min(one.people for one in each),
     )
 
 
+def _freedom(one: _Draws) -> float:
+    """Satterthwaite's degrees of freedom."""
+    return float(one.parts.sum() ** 2 / (one.parts**2 / one.freedom).sum())
+
+
 def _margin(one: _Draws, confidence: float, corrected: float) -> Margin:
     """The interval at `confidence`, and the verdict at the level `corrected`."""
-    freedom = one.parts.sum() ** 2 / (one.parts**2 / one.freedom).sum()
     deviation = float(one.draws.std(ddof=1))
-    narrow, wide = (deviation * student(level, freedom) for level in (confidence, corrected))
+    narrow, wide = (deviation * student(level, _freedom(one)) for level in (confidence, corrected))
     low, high = one.bounds
     return Margin(
         one.value,

@@ -9,6 +9,7 @@
 | `table` | `ClaimTable`: all claims of an experiment, with their runs |
 | `files` | the same as JSON |
 | `staleness` | `StaleClaims`: results of other settings, data or statements |
+| `locking` | `turn`: processes that change one file take turns |
 | `running` | `run_experiment`: measures what is missing, continues after an interruption |
 | `seeds` | `check_seed`: one run made here beside the stored ones |
 | `catalog` | `EXPERIMENTS`, `load_claims`: those of the course |

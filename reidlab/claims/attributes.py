@@ -27,6 +27,7 @@ from reidlab.training.stopping import best_epoch
 
 RARE = 0.1  # share of the training people below which a class is rare
 SGD_LR = 0.1  # best of 0.01, 0.03, 0.1 on validation people, with momentum 0.9
+TITLES = {"up_color": "upper colour", "down_color": "lower colour"}  # of heads named otherwise
 REPORT = "Barattin and Da Rold, University of Trento, Deep Learning assignment report, section 3"
 
 ACCURACY = Measure("accuracy/mean", "mean accuracy")
@@ -106,7 +107,8 @@ def statements(train: TrainConfig) -> tuple[Statement, ...]:
             "wholly and the others never",
             treatment="reference",
             control="reference",
-            measures=tuple(Measure(f"balanced/{h}", h, against=f"guess/{h}") for h in HEADS),
+            measures=heads("balanced", against="guess"),
+            versus="guessing",
         ),
         Statement(
             "majority-accuracy",
@@ -116,8 +118,17 @@ def statements(train: TrainConfig) -> tuple[Statement, ...]:
             "where a class is rare, wrong alarms outnumber what is found",
             treatment="reference",
             control="reference",
-            measures=tuple(Measure(f"accuracy/{h}", h, against=f"majority/{h}") for h in HEADS),
+            measures=heads("accuracy", against="majority"),
+            versus="guessing",
         ),
+    )
+
+
+def heads(kind: str, against: str) -> tuple[Measure, ...]:
+    """The same measure of every head, each compared with another measure of the same run."""
+    return tuple(
+        Measure(f"{kind}/{head}", TITLES.get(head, head), against=f"{against}/{head}")
+        for head in HEADS
     )
 
 

@@ -10,8 +10,11 @@ from typing import Literal, get_args
 
 from reidlab.calibration.intervals import check_confidence, student
 
-Verdict = Literal["holds", "contradicted", "not visible", "not measured"]
+Verdict = Literal["holds", "contradicted", "not visible", "all seeds alike", "not measured"]
 Direction = Literal["higher", "lower"]
+
+NOISE = 1e-9  # differences below are rounding
+ABOUT = "same test people in all runs: the interval is about seeds, not about other people"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Measure:
 
     def text(self, value: float) -> str:
         """A value with its unit: "81.2 %", "13 epochs"."""
-        return f"{100 * value:.1f} %" if self.unit == "share" else f"{value:.4g} {self.unit}"
+        return f"{100 * value:z.1f} %" if self.unit == "share" else f"{value:z.4g} {self.unit}"
 
     def scaled(self, value: float) -> float:
         """A value as it is printed, without the unit: shares times 100."""
@@ -89,9 +92,13 @@ class Effect:
 
     @property
     def differences(self) -> tuple[float, ...]:
-        """Per seed, how much better the treatment is; negative where it is worse."""
+        """Per seed, how much better the treatment is; negative where it is worse.
+
+        What is only rounding counts as 0.
+        """
         sign = 1 if self.measure.better == "higher" else -1
-        return tuple(sign * (t - c) for t, c in zip(self.treated, self.controls, strict=True))
+        found = [sign * (t - c) for t, c in zip(self.treated, self.controls, strict=True)]
+        return tuple(0.0 if abs(value) < NOISE else value for value in found)
 
     @property
     def mean(self) -> float:
@@ -105,7 +112,13 @@ class Effect:
 
     @property
     def verdict(self) -> Verdict:
-        """Where the interval lies: above 0, below 0, or around it."""
+        """Where the interval lies: above 0, below 0, or around it.
+
+        Seeds that are all alike tell nothing about how others would differ, so their interval has
+        no width and decides nothing.
+        """
+        if max(self.differences) - min(self.differences) < NOISE:
+            return "all seeds alike"
         low, high = self.interval
         return "holds" if low > 0 else "contradicted" if high < 0 else "not visible"
 
@@ -115,8 +128,9 @@ def paired_interval(differences: Sequence[float], confidence: float) -> tuple[fl
 
     .. math:: \bar d \pm t_{n-1} \, s_d / \sqrt{n}
 
-    Three seeds leave two degrees of freedom, a quantile of 4.3 at 95 %: only effects several times
-    as large as the spread between seeds are visible.
+    Three seeds leave two degrees of freedom: a quantile of 4.3 at 95 %, of 6.2 where two measures
+    share the error and 15.4 where twelve do. Only effects several times as large as the spread
+    between seeds are visible.
 
     Raises:
         ValueError: fewer than two differences.

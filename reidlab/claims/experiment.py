@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from reidlab.claims.record import Statement
@@ -92,7 +93,7 @@ class Experiment:
                 found |= {one.against or one.name} if own.control == arm else set()
         return found
 
-    @property
+    @cached_property  # weights that an arm starts from are hashed
     def settings(self) -> dict[str, Settings]:
         """Arm -> all that decides its result besides seed, data and code."""
         return {name: settings_of(arm) for name, arm in self.arms.items()}

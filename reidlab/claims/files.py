@@ -18,6 +18,7 @@ from reidlab.paths import atomic_write
 
 KIND = "reidlab_claims"
 VERSION = 1
+WORDS = {str: "a text", int: "a whole number", dict: "names with values", list: "a list"}
 DIGITS = 9  # of what is computed from the runs: enough to read, the same on every machine
 
 
@@ -99,9 +100,14 @@ def _again(path: Path) -> str:
 
 def _table(content: Mapping[str, Any]) -> ClaimTable:
     runs = tuple(_run(entry) for entry in content["runs"])
+    data, versions = _typed(content, "data", dict), _typed(content, "versions", dict)
+    for name, kind in {"name": str, "options": dict, "fingerprint": str}.items():
+        _typed(data, name, kind)
+    for name in versions:
+        _typed(versions, name, list)
     arms = {}
-    for name, entry in content["arms"].items():
-        arms[name] = entry["settings"]
+    for name, entry in _typed(content, "arms", dict).items():
+        arms[name] = _typed(entry, "settings", dict)
         if fingerprint(arms[name]) != entry["fingerprint"]:
             raise ValueError(f"arm {name}: settings do not have the fingerprint beside them")
     if unknown := sorted({run.arm for run in runs} - set(arms)):
@@ -110,22 +116,28 @@ def _table(content: Mapping[str, Any]) -> ClaimTable:
         raise ValueError("a run twice, with the same arm and seed")
     claims = tuple(_claim(entry, runs) for entry in content["claims"])
     return ClaimTable(
-        experiment=str(content["experiment"]),
-        title=str(content["title"]),
+        experiment=_typed(content, "experiment", str),
+        title=_typed(content, "title", str),
         claims=claims,
         runs=runs,
         arms=arms,
-        data=dict(content["data"]),
-        version=int(content["version"]),
-        versions=dict(content["versions"]),
+        data=data,
+        version=_typed(content, "version", int),
+        versions=versions,
     )
+
+
+def _typed(values: Mapping[str, Any], name: str, kind: type) -> Any:
+    """The value of this name, of this type."""
+    if type(values[name]) is not kind:
+        raise ValueError(f"{name} is {str(values[name])[:60]!r}, expected {WORDS[kind]}")
+    return values[name]
 
 
 def _run(entry: Mapping[str, Any]) -> Run:
     measures = {str(name): _number(value) for name, value in entry["measures"].items()}
-    if type(entry["seed"]) is not int:
-        raise ValueError(f"seed {entry['seed']!r}, expected a whole number")
-    return Run(str(entry["arm"]), entry["seed"], measures, _number(entry["cpu_seconds"]))
+    arm, seed = _typed(entry, "arm", str), _typed(entry, "seed", int)
+    return Run(arm, seed, measures, _number(entry["cpu_seconds"]))
 
 
 def _number(value: Any) -> float:
@@ -136,14 +148,22 @@ def _number(value: Any) -> float:
 
 def _claim(entry: Mapping[str, Any], runs: tuple[Run, ...]) -> Claim:
     """A claim computed from the runs; what the file says of it must be the same."""
-    words = {name: str(entry[name]) for name in Statement.__dataclass_fields__}
-    measures = tuple(Measure(**measure) for measure in entry["measures"])
-    statement = Statement(**words | {"measures": measures})  # pyright: ignore[reportArgumentType]
-    claim = judge(statement, grouped(runs), entry["confidence"])
+    entry = {"versus": "", **entry}  # older files have none
+    words = {
+        name: _typed(entry, name, str)
+        for name in Statement.__dataclass_fields__
+        if name != "measures"
+    }
+    statement = Statement(**words, measures=tuple(map(_measure, entry["measures"])))
+    claim = judge(statement, grouped(runs), _number(entry["confidence"]))
     expected = _of_claim(claim)
     if not all(_same(expected[name], entry[name]) for name in ("effects", "verdict")):
         raise ValueError(f"claim {claim.name} says something else than the runs")
     return claim
+
+
+def _measure(entry: Mapping[str, Any]) -> Measure:
+    return Measure(**{name: _typed(entry, name, str) for name in entry})
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import get_args
 
 from reidlab.calibration.intervals import check_confidence
-from reidlab.claims.effects import Effect, Measure, Verdict
+from reidlab.claims.effects import ABOUT, Effect, Measure, Verdict
 
 WIDTH = 100  # of a printed line
 
@@ -31,6 +31,8 @@ class Statement:
         treatment: the arm that should be better.
         control: the arm it is compared with.
         measures: in which it should be better; several are claimed all at once.
+        versus: what the control is called where it is no arm but `against` of the measures, such as
+            "guessing".
 
     Raises:
         ValueError: no measures, one twice, or an arm compared with itself in the same measure.
@@ -43,6 +45,7 @@ class Statement:
     treatment: str
     control: str
     measures: tuple[Measure, ...]
+    versus: str = ""
 
     def __post_init__(self) -> None:
         names = [measure.name for measure in self.measures]
@@ -51,6 +54,13 @@ class Statement:
         for measure in self.measures:
             if self.treatment == self.control and measure.against in ("", measure.name):
                 raise ValueError(f"{self.name}: {measure.name} is compared with itself")
+
+    @property
+    def opponent(self) -> str:
+        """What the treatment is compared with, in words: `versus`, an arm, or other measures."""
+        if self.versus or self.control != self.treatment:
+            return self.versus or self.control
+        return ", ".join(dict.fromkeys(measure.against for measure in self.measures))
 
 
 @dataclass(frozen=True)
@@ -90,7 +100,7 @@ class Claim:
             return "not measured"
         if "contradicted" in found:
             return "contradicted"
-        return "holds" if set(found) == {"holds"} else "not visible"
+        return found[0] if len(set(found)) == 1 else "not visible"
 
     @property
     def summary(self) -> str:
@@ -121,7 +131,7 @@ class Claim:
         rows = {
             "claim": f"{own.sentence} ({own.source})",
             "mechanism": own.mechanism,
-            "arms": f"{own.treatment} against {own.control}",
+            "arms": f"{own.treatment} against {own.opponent}",
             "intervals": how(self),
         }
         lines = [f"{self.name}: {self.summary}"]
@@ -141,8 +151,8 @@ def line(effect: Effect) -> str:
     arms = f"{measure.text(fmean(effect.treated))} against {measure.text(fmean(effect.controls))}"
     sign = "" if measure.better == "higher" else " lower"
     return (
-        f"{measure.title}: {arms}, {mean:+.3g} {measure.points}{sign} "
-        f"({low:+.3g} to {high:+.3g}), {effect.verdict}"
+        f"{measure.title}: {arms}, {mean:+z.3g} {measure.points}{sign} "
+        f"({low:+z.3g} to {high:+z.3g}), {effect.verdict}"
     )
 
 
@@ -151,10 +161,13 @@ def how(claim: Claim) -> str:
     if not claim.effects:
         return "not measured yet: both arms need two seeds in common"
     count, parts = len(claim.seeds), len(claim.effects)
-    many = f", for {parts} measures at once (Bonferroni)" if parts > 1 else ""
+    many = (
+        f" for {parts} measures simultaneously (Bonferroni; stricter than a claim that all of them "
+        "hold would need)"
+    )
     return (
-        f"{claim.confidence:.0%}{many}, of the paired difference over {count} seeds, "
-        f"Student's t with {count - 1} degree{'s' * (count > 2)} of freedom"
+        f"{claim.confidence:.0%}{many if parts > 1 else ''}, of the paired difference over {count} "
+        f"seeds, Student's t with {count - 1} degree{'s' * (count > 2)} of freedom; {ABOUT}"
     )
 
 

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from reidlab.claims.experiment import Experiment, Run
 from reidlab.claims.files import grouped, read_claims, write_claims
+from reidlab.claims.locking import turn
 from reidlab.claims.record import judge
 from reidlab.claims.staleness import compare
 from reidlab.claims.table import ClaimTable
@@ -39,7 +40,8 @@ def run_experiment(
 
     Each run is written as soon as it is done; called again after an interruption, the experiment
     continues. Runs of an arm whose settings have changed, or of other data, are left out with a
-    warning and measured anew. Two processes may measure different arms into one file.
+    warning and measured anew. Several processes may measure different arms into one file: they
+    take turns to change it.
 
     Args:
         experiment: arms and statements.
@@ -50,17 +52,23 @@ def run_experiment(
         progress: show a bar.
 
     Raises:
-        ValueError: unknown arms, bad seeds, a folder that cannot be written, or a damaged file.
+        ValueError: unknown arms, bad seeds, a folder that cannot be written, a damaged file, or
+            `only` and `seeds` leave out runs that no longer count and would be lost.
     """
-    arms = (only,) if isinstance(only, str) else tuple(only) or tuple(experiment.arms)
+    chosen = (only,) if isinstance(only, str) else tuple(only)
+    arms, narrowed = chosen or tuple(experiment.arms), bool(chosen) or seeds is not None
     experiment.check_arms(arms)
     seeds = check_seeds(experiment.seeds if seeds is None else seeds)
     results = Results(make_folder(out) / f"{experiment.name}.json", experiment)
     wanted = [(arm, seed) for seed in seeds for arm in arms]  # by seed: pairs are soon complete
+    if narrowed:
+        results.refuse_loss(wanted)
     if any(isinstance(experiment.arms[arm], Recipe) for arm, _ in results.lacks(wanted)):
         splits = experiment.read(progress=progress) if splits is None else splits
     if splits is not None:
         results.fingerprint = splits.fingerprint
+        if narrowed:
+            results.refuse_loss(wanted)
     results.warn()
     missing = results.lacks(wanted)
     with tqdm(missing, desc=experiment.name, unit="run", disable=not progress) as bar:
@@ -113,20 +121,44 @@ class Results:
         have = {(run.arm, run.seed) for run in self.good(self.stored())}
         return [pair for pair in wanted if pair not in have]
 
+    def stale(self, table: ClaimTable) -> list[Run]:
+        """The runs that no longer count; the next run that is written drops them."""
+        good = {(run.arm, run.seed) for run in self.good(table)}
+        return [run for run in table.runs if (run.arm, run.seed) not in good]
+
+    def refuse_loss(self, wanted: Sequence[tuple[str, int]]) -> None:
+        """Raise if runs would be dropped that are not among the `wanted` (arm, seed)."""
+        table = self.stored()
+        lost = [] if table is None else [r for r in self.stale(table) if (r.arm, r.seed) not in wanted]
+        if table is None or not lost:
+            return
+        seeds = {run.arm: [str(r.seed) for r in lost if r.arm == run.arm] for run in lost}
+        named = "; ".join(f"{arm}, seeds {', '.join(own)}" for arm, own in seeds.items())
+        raise ValueError(
+            f"{self.path}: runs that no longer count would be lost without being measured again: "
+            f"{named} ({self._reasons(table)}); measure without --only and --seeds, or into "
+            "another folder with --out"
+        )
+
     def warn(self) -> None:
         """Say which runs will be dropped, and why."""
         table = self.stored()
-        if table is None or len(self.good(table)) == len(table.runs):
-            return
-        state = compare(table, self.experiment, self.fingerprint)
-        dropped = len(table.runs) - len(self.good(table))
-        log.warning(
-            "%s: %d of %d runs no longer count (%s)",
-            self.path, dropped, len(table.runs), "; ".join(state.reasons[:4]),
-        )  # fmt: skip
+        if table is not None and (dropped := self.stale(table)):
+            log.warning(
+                "%s: %d of %d runs no longer count (%s)",
+                self.path, len(dropped), len(table.runs), self._reasons(table),
+            )  # fmt: skip
+
+    def _reasons(self, table: ClaimTable) -> str:
+        reasons = compare(table, self.experiment, self.fingerprint).reasons
+        return "; ".join(reasons[:4]) or "measures that claims ask for by now are missing"
 
     def add(self, run: Run | None = None) -> ClaimTable:
         """Write the file with one more run, or only with what follows from those it has."""
+        with turn(self.path):
+            return self._add(run)
+
+    def _add(self, run: Run | None) -> ClaimTable:
         table, own = self.stored(), self.experiment
         kept = self.good(table)
         found = {(each.arm, each.seed): each for each in (*kept, *([run] if run else []))}

@@ -22,12 +22,14 @@ class Staleness:
         arms: arm -> its settings that differ.
         statements: claims that are worded or measured differently; no run has to be repeated.
         missing: (arm, seed) of the experiment without a run.
+        beyond: seeds of runs that are not among those of the experiment; claims count them, too.
     """
 
     data: tuple[str, ...]
     arms: dict[str, list[str]]
     statements: tuple[str, ...]
     missing: tuple[tuple[str, int], ...]
+    beyond: tuple[int, ...] = ()
 
     @property
     def reasons(self) -> list[str]:
@@ -78,6 +80,7 @@ def compare(table: ClaimTable, experiment: Experiment, fingerprint: str | None =
         {arm: found for arm, found in arms.items() if found},
         tuple(names),
         tuple(pair for pair in pairs if pair not in have),
+        tuple(sorted({run.seed for run in table.runs} - set(experiment.seeds))),
     )
 
 

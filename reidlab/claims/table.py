@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, overload
 
-from reidlab.claims.effects import Effect
+from reidlab.claims.effects import ABOUT, Effect
 from reidlab.claims.experiment import Run
 from reidlab.claims.record import Claim
 from reidlab.claims.settings import Settings
@@ -157,6 +157,7 @@ class ClaimTable(Sequence[Claim]):
             f"{data}; {len(self.runs)} runs, {minutes:.1f} CPU minutes",
             "arms are treatment : control; better by: seed against the same seed of the control",
             "intervals: Student's t over seeds, wider where a claim has many measures (Bonferroni)",
+            ABOUT,
         ]
 
     def _cells(self) -> list[dict[str, str]]:
@@ -164,7 +165,7 @@ class ClaimTable(Sequence[Claim]):
         rows = []
         for claim in self.claims:
             own = claim.statement
-            heading = {"claim": f"{claim.name} ({own.treatment} : {own.control})"}
+            heading = {"claim": f"{claim.name} ({own.treatment} : {own.opponent})"}
             rows.append(heading | dict.fromkeys(FIGURES, "") | {"verdict": claim.verdict})
             rows += [_row(effect) for effect in claim.effects]
         return rows
@@ -182,7 +183,7 @@ def _row(effect: Effect) -> dict[str, str]:
         "claim": f"  {measure.title}",
         "treatment": measure.text(fmean(effect.treated)),
         "control": measure.text(fmean(effect.controls)),
-        "better by": f"{measure.scaled(effect.mean):+.2f} {measure.points}",
-        "interval": f"{low:+.2f} to {high:+.2f}",
+        "better by": f"{measure.scaled(effect.mean):+z.2f} {measure.points}",
+        "interval": f"{low:+z.2f} to {high:+z.2f}",
         "verdict": effect.verdict,
     }

@@ -59,7 +59,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, measure if asked to, print."""
     options = parse(Claims, "claims", argv, examples=EXAMPLES)
     _check(options)
-    experiments = [find_experiment(name) for name in options.names or EXPERIMENTS]
+    experiments = [find_experiment(name) for name in dict.fromkeys(options.names or EXPERIMENTS)]
     if options.run:
         for experiment in experiments:
             _run(experiment, options)
@@ -84,7 +84,7 @@ def _run(experiment: Experiment, options: Claims) -> None:
         experiment,
         out=options.out or CHECKOUT / "data" / FOLDER,
         seeds=None if options.seeds is None else _seeds(options.seeds),
-        only=[arm.strip() for arm in (options.only or "").split(",") if arm.strip()],
+        only=() if options.only is None else _arms(options.only),
         progress=sys.stderr.isatty(),
     )
 
@@ -95,6 +95,14 @@ def _seeds(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and part.isascii() for part in parts):
         raise ValueError(f"--seeds {text}: expected whole numbers and commas, such as 0,1,2")
     return check_seeds([int(part) for part in parts])
+
+
+def _arms(text: str) -> list[str]:
+    """Names from "one,other"."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise ValueError(f"--only {text}: expected arms and commas, such as one,other")
+    return parts
 
 
 def _show(experiment: Experiment, options: Claims) -> str:
@@ -111,6 +119,8 @@ def _show(experiment: Experiment, options: Claims) -> str:
     if found.missing:
         runs = len(experiment.arms) * len(experiment.seeds)
         print(f"  {len(found.missing)} of {runs} runs are missing")
+    if found.beyond:
+        print(f"  with seeds beyond those of the experiment: {', '.join(map(str, found.beyond))}")
     if found.state != "fresh":
         print(f"  `reidlab claims {experiment.name} --run` measures what is missing or stale")
     if not options.check:

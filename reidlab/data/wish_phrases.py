@@ -66,11 +66,16 @@ class _Phrase:
         self.either_word = self.either_item = False  # "or" came last, between words or items
         self.negated = self.was_negated = False  # "no" holds for the next item, held for the last
         self.in_doubt = False  # whether "no" holds for what comes after "and"
+        self.sleeves: Item | None = None  # until it is known whether a top follows
+        self.last = ""  # the word before
         for word in self.words:
             self._read(word)
+            self.last = word
         self._end()
 
     def _read(self, word: str) -> None:
+        if word not in COLORS and word not in ("or", "top"):
+            self._end_sleeves()
         if word in COLORS or word in LENGTHS:
             self._describe("length" if word in LENGTHS else "color", word)
         elif word in NOUNS:
@@ -104,28 +109,58 @@ class _Phrase:
             self._fail(f"'or' stands before {word!r} and joins it to no other noun")
         noun, said = NOUNS[word], []
         wanted = {head: indices(head, [name]) for head, name in noun.says.items()}
+        if self.sleeves:  # the word is "top": no "short-sleeved red top" is one thing
+            wanted |= self.sleeves.wanted
+            said.append(self.sleeves.said.replace(" sleeves", "-sleeved"))
+            self.sleeves = None
         for kind, head in (("length", noun.length), ("color", noun.color)):
             words = self.waiting[kind]
             if words and head:
-                wanted[head] = indices(head, words)
+                wanted[head] = self._indices(head, words)
                 said.append(" or ".join(map(british, words)))
                 self.waiting[kind] = []
             elif words and not (word == "sleeves" and kind == "color"):  # red short-sleeved top
                 self._fail(f"nobody says how {british(words[0])} a {word} is; {ASKABLE}")
-        if wanted:
-            self._add(Item(" ".join([*said, word]), wanted))
+        item = Item(" ".join([*said, word]), wanted)
+        if word == "sleeves" and wanted:
+            self.sleeves = item
+        elif wanted:
+            self._add(item)
         elif not (word == "top" and "sleeves" in self.words):
             self._fail(f"{word!r} alone says nothing; say what it is like: {_example(word)}")
 
     def _add(self, item: Item) -> None:
         if self.in_doubt:
             self._fail("does 'no' hold for both? Say 'no hat, no bag' or 'no hat, with bag'")
+        self._check_open(item)
         if self.negated:
             item = self._opposite(item)
         if self.either_item:
             item = self._either(item)
+            self._check_open(item)
         self.items.append(item)
         self.was_negated, self.negated, self.either_item = self.negated, False, False
+
+    def _end_sleeves(self) -> None:
+        """Sleeves that no top follows are a thing of their own."""
+        if self.sleeves:
+            item, self.sleeves = self.sleeves, None
+            if self.items and self.items[-1].said.startswith("no ") and self.last == "sleeves":
+                self.in_doubt |= "up_color" in self.items[-1].wanted  # no red top with short sleeves
+            self._add(item)
+
+    def _check_open(self, item: Item) -> None:
+        """Raise where all classes of a head would do."""
+        if full := [head for head in item.wanted if len(item.wanted[head]) == len(HEADS[head])]:
+            what = repr(item.said) if len(item.wanted) == 1 else f"the {full[0]} of {item.said!r}"
+            self._fail(f"anybody fulfils {what}; leave it out")
+
+    def _indices(self, head: str, names: list[str]) -> frozenset[int]:
+        """Class indices of names; the message begins with the phrase."""
+        try:
+            return indices(head, names)
+        except ValueError as error:
+            self._fail(str(error))
 
     def _opposite(self, item: Item) -> Item:
         if len(item.wanted) > 1:
@@ -137,8 +172,13 @@ class _Phrase:
         """What was said before and after "or", which may differ in one attribute."""
         other = self.items.pop()
         heads = [h for h in HEADS if other.wanted.get(h) != item.wanted.get(h)]
-        if len(heads) > 1 or other.wanted.keys() != item.wanted.keys():
+        if len(heads) > 1:
             self._fail(f"'or' joins values of one attribute, not of {' and '.join(heads)}")
+        if other.wanted.keys() != item.wanted.keys():
+            self._fail(
+                f"only one of {other.said!r} and {item.said!r} says the {heads[0]}, which 'or' "
+                "cannot join; say it of both or of neither"
+            )
         either = {head: other.wanted[head] | item.wanted[head] for head in item.wanted}
         return Item(f"{other.said} or {item.said}", either)
 
@@ -150,6 +190,10 @@ class _Phrase:
     def _or(self) -> None:
         if self.either_word or self.either_item:
             self._fail("'or' stands there twice")
+        if self.last == "sleeves" and self.waiting["color"]:
+            self._fail("'or' stands between a colour and its top; repeat the colour with each top")
+        if not self.waiting["color"]:
+            self._end_sleeves()
         if any(self.waiting.values()):
             self.either_word = True
         elif not self.items:
@@ -161,6 +205,7 @@ class _Phrase:
 
     def _end(self) -> None:
         """Nothing may wait for a word that does not come."""
+        self._end_sleeves()
         waiting = [british(word) for words in self.waiting.values() for word in words]
         if waiting:
             self._fail(f"{' '.join(waiting)} what? Say for instance '{waiting[-1]} trousers'")

@@ -31,6 +31,10 @@ NOUNS = {
     "old": Noun({"age": "old"}),
     "man": Noun({"gender": "male"}),
     "woman": Noun({"gender": "female"}),
+    "boy": Noun({"age": "young", "gender": "male"}),
+    "girl": Noun({"age": "young", "gender": "female"}),
+    "teenage boy": Noun({"age": "teenager", "gender": "male"}),
+    "teenage girl": Noun({"age": "teenager", "gender": "female"}),
     "hair": Noun(length="hair"),
     "sleeves": Noun(length="up"),
     "top": Noun(color="up_color"),
@@ -54,10 +58,10 @@ SYNONYMS = {
         "old": ("elderly", "senior"),
         "man": ("male", "gentleman", "men"),
         "woman": ("female", "lady", "women"),
-        "young man": ("boy", "young boy"),
-        "young woman": ("girl", "young girl"),
-        "teenage man": ("teenage boy", "teen boy"),
-        "teenage woman": ("teenage girl", "teen girl"),
+        "boy": ("young boy",),
+        "girl": ("young girl",),
+        "teenage boy": ("teen boy",),
+        "teenage girl": ("teen girl",),
         "hair": ("haired",),
         "sleeves": ("sleeve", "sleeved"),
         "top": (
@@ -76,7 +80,7 @@ SYNONYMS = {
             "multicoloured", "multicolored", "multicolour", "multicolor", "multi coloured",
             "multi colored", "colourful", "colorful",
         ),
-        "no": ("not", "without"),
+        "no": ("not", "without", "neither"),
         "or": ("nor",),
         "with": ("wearing", "wears", "carrying", "carries", "who", "has", "having", "in"),
         "": ("a", "an", "the", "is", "person", "people", "pedestrian", "somebody", "someone"),
@@ -107,14 +111,18 @@ ASKABLE = (
 
 
 def canonical(text: str) -> list[str]:
-    """The words of a text in lower case, synonyms replaced, the longest ones first."""
+    """The words of a text in lower case, synonyms replaced, the longest ones first.
+
+    A noun of two words, such as "teenage boy", stays one word.
+    """
     found: list[str] = []
     words = re.findall(r"[^\W_]+", re.sub("[&+]", " and ", text.lower()))
     at = 0
     while at < len(words):
         phrases = (" ".join(words[at : at + length]) for length in (3, 2, 1))
-        phrase = next((phrase for phrase in phrases if phrase in SYNONYMS), words[at])
-        found += SYNONYMS.get(phrase, _singular(phrase)).split()
+        phrase = next((phrase for phrase in phrases if phrase in (SYNONYMS | NOUNS)), words[at])
+        word = SYNONYMS.get(phrase, _singular(phrase))
+        found += [word] if word in NOUNS else word.split()
         at += phrase.count(" ") + 1
     return found
 

@@ -31,9 +31,13 @@ class Wish:
     wanted: Mapping[str, frozenset[int]]
 
     def __post_init__(self) -> None:
+        if not isinstance(self.wanted, Mapping):
+            raise ValueError(f"expected head -> class indices, got {self.wanted!r}; see read_wish")
         if not self.wanted:
             raise ValueError(f"expected something to look for, got nothing; {ASKABLE}")
         for head, classes in self.wanted.items():
+            if isinstance(classes, str) or not isinstance(classes, Collection):
+                raise ValueError(f"{head}: expected class indices such as {{1}}, got {classes!r}")
             if head not in HEADS:
                 raise ValueError(f"unknown attribute {head!r}; expected some of {', '.join(HEADS)}")
             if not classes or not set(classes) < set(range(len(HEADS[head]))):
@@ -73,8 +77,10 @@ class Wish:
 def read_wish(text: str) -> Wish:
     """The wish that plain words express, such as "red top, backpack" or "up_color=red, hat=yes".
 
-    Commas, "and" and "with" join what must hold together, "or" joins values of one attribute ("red
-    or blue top"), "no" and "without" turn the next thing round. What words say:
+    Commas, "but", "and" and "with" join what must hold together, "or" joins values of one attribute
+    ("red or blue top"), "no", "without" and "neither ... nor" turn the next thing round. A thing of
+    which several attributes are said, such as "boy" or "short-sleeved red top", cannot be turned
+    round, and "or" joins it only to one that differs in one of them. What words say:
 
     - "trousers" and "shorts" also ask for trousers, "skirt" and "dress" for the class that stands
       for both; "bottoms" leaves the garment open. The colour of a dress is that of the lower
@@ -92,7 +98,7 @@ def read_wish(text: str) -> Wish:
     if not isinstance(text, str):
         raise ValueError(f"expected a text such as 'red top, backpack', got {text!r}")
     items: list[Item] = []
-    for part in re.split(r"[,;.\n]", text):
+    for part in re.split(r"[,;.\n]|\bbut\b", text, flags=re.IGNORECASE):
         items += [_pair(part)] if "=" in part else read_phrase(part)
     wanted: Wanted = {}
     for item in items:
@@ -117,15 +123,25 @@ def wish_of(wanted: Wish | str | Mapping[str, str | Collection[str]]) -> Wish:
         return wanted
     if not isinstance(wanted, Mapping):
         return read_wish(wanted)
-    named = {h: [names] if isinstance(names, str) else list(names) for h, names in wanted.items()}
-    return Wish({head: indices(head, names) for head, names in named.items()})
+    return Wish({head: indices(head, _listed(head, names)) for head, names in wanted.items()})
+
+
+def _listed(head: str, names: object) -> list[str]:
+    """One class name or several as a list."""
+    found = [names] if isinstance(names, str) else names
+    if not isinstance(found, Collection) or not all(isinstance(name, str) for name in found):
+        raise ValueError(f"{head}: expected a class name or several, got {names!r}")
+    return list(found)
 
 
 def _pair(part: str) -> Item:
     """`up_color=red` or `up_color=red|blue`."""
     head, _, values = (piece.strip().lower() for piece in part.partition("="))
     names = [name.strip() for name in re.split(r"[|/]|\bor\b", values)]
-    return Item(part.strip(), {head: indices(head, names)})
+    try:
+        return Item(part.strip(), {head: indices(head, names)})
+    except ValueError as error:
+        raise ValueError(f"{part.strip()!r}: {error}") from None
 
 
 def _words(wanted: Mapping[str, frozenset[int]]) -> list[str]:

@@ -6,23 +6,19 @@ Shapes: Q wishes, N images or people, R of them relevant.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from reidlab.data.heads import HEADS
-from reidlab.data.samples import DISTRACTOR, Sample
-from reidlab.data.targets import targets_of
-from reidlab.data.wishes import Wish, wish_of
+from reidlab.data.wishes import Wish
 from reidlab.embedding.attributes import AttributePredictions
+from reidlab.evaluation.attributes.truth import Targets, true_classes
 from reidlab.evaluation.checks import check_whole
 from reidlab.evaluation.hits import places_of
 from reidlab.evaluation.record import aligned
-from reidlab.ranking.attributes import Wanted, log_chances
+from reidlab.ranking.attributes import Wanted, check_predicted, log_chances, wishes_of
 
 Floats = NDArray[np.float64]
 By = Literal["image", "person"]
@@ -133,7 +129,7 @@ class SearchScores:
 
 def evaluate_attribute_search(
     predictions: AttributePredictions,
-    targets: Mapping[str, Tensor] | Sequence[Sample],
+    targets: Targets,
     wishes: Wanted | Sequence[Wanted],
     *,
     by: By = "image",
@@ -142,24 +138,30 @@ def evaluate_attribute_search(
 
     An image is relevant when its person has all that is wanted. The average precision is the mean
     of the precision at the places of the relevant ones, as in `evaluate` with `ap="plain"`; ties
-    rank in gallery order.
+    rank in gallery order, people by their first image.
 
     Args:
         predictions: of N images.
         targets: head -> (N,) class index of the people shown, or the N samples that were predicted,
-            with attributes. Distractors and junk have none: leave them out before.
+            with attributes. Distractors and junk have none: leave them out before. Only the heads
+            that are wished for are needed.
         wishes: one wish or several, as `rank_by_attributes` takes them.
         by: "image" ranks images; "person" ranks people by the mean log-probability of their images.
 
     Raises:
-        ValueError: targets that do not belong to the predictions, images of one person that
-            disagree, a head that is not predicted, or no wish that anybody fulfils.
+        ValueError: targets that do not belong to the predictions, images of nobody who is
+            labelled, images of one person that disagree, a head that is not predicted, a wish that
+            cannot be read, or none that anybody fulfils.
     """
     if by not in ("image", "person"):
         raise ValueError(f"unknown by={by!r}; expected image or person")
-    single = isinstance(wishes, (Wish, str, Mapping))
-    asked = tuple(map(wish_of, [wishes] if single else wishes))  # pyright: ignore[reportArgumentType]
-    truth = _truth(predictions, targets, {head for wish in asked for head in wish.heads})
+    if not (asked := wishes_of(wishes)):
+        raise ValueError("expected a wish or more, got none")
+    check_predicted(predictions, asked)
+    wanted = {head for wish in asked for head in wish.heads}
+    logits = {head: table for head, table in predictions.logits.items() if head in wanted}
+    predictions = replace(predictions, logits=logits)
+    truth = true_classes(predictions, targets)
     groups = _groups(predictions, truth) if by == "person" else None
     rows = [_measure(predictions, truth, wish, groups) for wish in asked]
     total = len(predictions) if groups is None else int(groups.max()) + 1
@@ -168,8 +170,6 @@ def evaluate_attribute_search(
         raise ValueError(
             f"nobody among {total:,} fulfils any of the {len(asked)} wishes, for instance "
             f"{str(asked[0])!r}; `common_wishes` draws some that somebody fulfils"
-            if asked
-            else "expected a wish or more, got none"
         )
     ap, chance, *precision = np.array([row[1:] for row in rows], np.float64).T
     at: dict[int, Floats] = dict(zip(PLACES, precision, strict=True))
@@ -200,55 +200,15 @@ def chance_ap(relevant: int, total: int) -> float:
     return (harmonic + (relevant - 1) / (total - 1) * (total - harmonic)) / total
 
 
-def _truth(
-    predictions: AttributePredictions,
-    targets: Mapping[str, Tensor] | Sequence[Sample],
-    heads: set[str],
-) -> dict[str, NDArray[np.int64]]:
-    """Head -> (N,) class index, once it belongs to the predictions."""
-    if not isinstance(targets, Mapping):
-        pids = [sample.pid for sample in targets]
-        if pids != predictions.pids.tolist():
-            raise ValueError(
-                f"expected the {len(predictions):,} samples that were predicted, in their order; "
-                f"got {len(pids):,} that show other people"
-            )
-        targets = targets_of(targets)
-    truth = {}
-    for head in sorted(heads):
-        if head not in targets:
-            raise ValueError(f"targets lack {head}, which is wished for; got {', '.join(targets)}")
-        found = torch.as_tensor(targets[head]).cpu().numpy()
-        if found.shape != (len(predictions),):
-            raise ValueError(
-                f"{head}: expected targets of shape ({len(predictions)},), got {found.shape}"
-            )
-        outside = (found < 0) | (found >= len(HEADS[head]))
-        if outside.any():
-            place = int(outside.argmax())
-            raise ValueError(
-                f"{head}: target {found[place]} of image {place}, expected 0 to "
-                f"{len(HEADS[head]) - 1}"
-            )
-        truth[head] = found
-    return truth
-
-
 def _groups(
     predictions: AttributePredictions, truth: Mapping[str, NDArray[np.int64]]
 ) -> NDArray[np.int64]:
-    """(N,) which person each image shows, numbered from 0 in the order of their ids.
+    """(N,) which person each image shows, numbered from 0 in gallery order.
 
     Raises:
-        ValueError: an image shows nobody, or images of one person have different targets.
+        ValueError: images of one person have different targets.
     """
     pids = predictions.pids.cpu().numpy()
-    if (pids <= DISTRACTOR).any():
-        place = int((pids <= DISTRACTOR).argmax())
-        raise ValueError(
-            f"by='person' ranks people, but image {place} shows none (person {pids[place]}); leave "
-            "such images out, or rank by='image'"
-        )
     _, first, groups = np.unique(pids, return_index=True, return_inverse=True)
     for head, found in truth.items():
         differ = found != found[first][groups]
@@ -258,7 +218,7 @@ def _groups(
                 f"{head}: image {place} of person {pids[place]} has another target than image "
                 f"{first[groups[place]]} of the same person"
             )
-    return groups
+    return np.argsort(np.argsort(first))[groups]  # places of ids -> places of first images
 
 
 def _measure(

@@ -10,20 +10,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reidlab.claims import Claim, Effect
+from reidlab.claims.effects import ABOUT
 from reidlab.plots.page import BLACK, BLUE, GREY, VERMILLION, new_page, styled
 
 ROW = 0.29  # inches per effect
 TITLE, AXIS, LINE = 0.18, 0.62, 0.2  # above a panel, below it, and per line of its title
-BELOW = 0.22  # for the note
+BELOW = 0.4  # for the note
 NOTE = (
     "circles: seeds; mark and bar: their mean with its interval (Student's t over seeds), wider "
-    "for claims about several measures"
+    f"for claims about several measures\n{ABOUT}"
 )
 LETTERS = 104  # of a title's line
 LOOKS = {  # verdict -> colour and marker of the mean: told apart without colours, too
     "holds": (BLUE, "D"),
     "contradicted": (VERMILLION, "X"),
     "not visible": (GREY, "o"),
+    "all seeds alike": (GREY, "s"),
 }
 CLOSE = 3.0  # an interval is cut where it is this many times as wide as the seeds are far from 0
 
@@ -85,10 +87,10 @@ def _panel(axes: Axes, claim: Claim) -> None:
     axes.spines["left"].set_visible(False)
     units = list(dict.fromkeys(effect.measure.points for effect in claim.effects))
     own = claim.statement
-    control = own.control if own.control != own.treatment else "its control"
     axes.set_xlabel(
-        f"{own.treatment} better than {control} by ({', '.join(units)})", fontsize=9, labelpad=2
-    )
+        f"{own.treatment} better than {own.opponent} by ({', '.join(units)})",
+        fontsize=9, labelpad=2,
+    )  # fmt: skip
 
 
 def _row(axes: Axes, row: int, effect: Effect) -> None:
@@ -107,7 +109,7 @@ def _row(axes: Axes, row: int, effect: Effect) -> None:
         values, [row + 0.27] * len(values), "o", mfc="white", mec=color, mew=1, ms=4, zorder=3
     )
     axes.plot(mean, row, marker, color=color, ms=7, mec="white", mew=0.7, zorder=4)
-    text = f"{mean:+.1f} ({low:+.1f} to {high:+.1f})".replace("-", "\N{MINUS SIGN}")
+    text = f"{mean:+z.1f} ({low:+z.1f} to {high:+z.1f})".replace("-", "\N{MINUS SIGN}")
     inks = ((1.02, text, BLACK), (1.49, effect.verdict, color))
     for x, words, ink in inks:
         axes.text(x, row, words, transform=axes.get_yaxis_transform(), va="center", fontsize=9,

@@ -5,7 +5,7 @@ Shapes: Q wishes, N images, K places kept, n classes of a head.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -98,8 +98,7 @@ def rank_by_attributes(
         ValueError: a wish that cannot be read, or about a head that the model does not predict;
             no wish or no image; k outside 1..N.
     """
-    single = isinstance(wish, (Wish, str, Mapping))
-    wishes = tuple(map(wish_of, [wish] if single else wish))  # pyright: ignore[reportArgumentType]
+    wishes = wishes_of(wish)
     if not wishes or not len(predictions):
         raise ValueError(
             f"expected wishes and images to rank, got {len(wishes)} and {len(predictions)}"
@@ -119,25 +118,39 @@ def log_chances(predictions: AttributePredictions, wishes: Sequence[Wish]) -> Te
     Raises:
         ValueError: a wish is about a head that the model does not predict.
     """
+    check_predicted(predictions, wishes)
     known: dict[tuple[str, frozenset[int]], Tensor] = {}
-    for head, classes in _asked(predictions, wishes):
+    for head, classes in (item for wish in wishes for item in wish.wanted.items()):
         if (head, classes) not in known:
             known[head, classes] = _log_chance(predictions.logits[head], classes)
     rows = [torch.stack([known[item] for item in w.wanted.items()]).sum(dim=0) for w in wishes]
     return torch.stack(rows)  # (Q, N)
 
 
-def _asked(
-    predictions: AttributePredictions, wishes: Sequence[Wish]
-) -> Iterator[tuple[str, frozenset[int]]]:
-    """Heads and classes that are wanted, once the model is known to predict them."""
+def wishes_of(wish: Wanted | Sequence[Wanted]) -> tuple[Wish, ...]:
+    """One wish or several, each as `wish_of` takes it.
+
+    Raises:
+        ValueError: a wish that cannot be read, or no wish at all such as None.
+    """
+    single = isinstance(wish, (Wish, str, Mapping))
+    if not single and not isinstance(wish, Iterable):
+        raise ValueError(f"expected a wish such as 'red top', or several, got {wish!r}")
+    return tuple(map(wish_of, [wish] if single else wish))  # pyright: ignore[reportArgumentType]
+
+
+def check_predicted(predictions: AttributePredictions, wishes: Sequence[Wish]) -> None:
+    """Raise unless the model predicts all heads that are asked for.
+
+    Raises:
+        ValueError: a wish is about another head.
+    """
     for wish in wishes:
         if missing := [head for head in wish.heads if head not in predictions.logits]:
             raise ValueError(
                 f"{str(wish)!r} asks for {', '.join(missing)}, which the model does not predict; "
                 f"it knows {', '.join(predictions.heads)}"
             )
-        yield from wish.wanted.items()
 
 
 def _log_chance(logits: Tensor, wanted: frozenset[int]) -> Tensor:

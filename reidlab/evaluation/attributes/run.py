@@ -56,8 +56,15 @@ def evaluate_attributes(
         )
         for head in predictions.heads
     }
-    instance = _instance_scores(truth, answers)
-    return AttributeScores(scores, instance, len(predictions), len(people), predictions.source)
+    guesses = {head: np.full_like(truth[head], majority[head]) for head in truth}
+    return AttributeScores(
+        scores,
+        _instance_scores(truth, answers),
+        len(predictions),
+        len(people),
+        predictions.source,
+        _instance_scores(truth, guesses),
+    )
 
 
 def _confusion(truth: Integers, answers: Integers, size: int) -> Integers:

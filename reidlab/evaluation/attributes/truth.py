@@ -22,6 +22,7 @@ from reidlab.embedding.attributes import AttributePredictions
 Integers = NDArray[np.int64]
 Targets = Mapping[str, Tensor] | Sequence[Sample]
 Training = Mapping[str, Sequence[int]] | Mapping[int, Labels] | Iterable[Labels] | Sequence[Sample]
+EXPECTED = "expected counts(...), an AttributeTable, or samples or labels of the training people"
 
 
 def true_classes(predictions: AttributePredictions, targets: Targets) -> dict[str, Integers]:
@@ -34,7 +35,7 @@ def true_classes(predictions: AttributePredictions, targets: Targets) -> dict[st
 
     Raises:
         ValueError: there are no images, one shows nobody who is labelled (distractors and junk),
-            or `targets` are not about these images: another number, another person, no attributes,
+            or `targets` are something else or are not about these images: another number, another person, no attributes,
             a class that a head does not have. The message names the image.
     """
     if not len(predictions):
@@ -47,6 +48,11 @@ def true_classes(predictions: AttributePredictions, targets: Targets) -> dict[st
             "predictions[predictions.pids > 0]"
         )
     if not isinstance(targets, Mapping):
+        if not isinstance(targets, Sequence) or not all(isinstance(s, Sample) for s in targets):
+            raise ValueError(
+                "targets: expected head -> class indices, as targets_of(samples) gives them, or "
+                f"the samples that were predicted, got {_shown(targets)}"
+            )
         _check_same(predictions, targets)
         targets = targets_of(targets, predictions.heads)
     return {head: _checked(predictions, head, targets) for head in predictions.heads}
@@ -63,18 +69,23 @@ def majority_classes(train: Training, heads: Iterable[str] = tuple(HEADS)) -> di
         heads: which of the twelve.
 
     Raises:
-        ValueError: nobody is counted, or counts that are not those of a head's classes.
+        ValueError: nobody is counted, counts that are not those of a head's classes, or something
+            else altogether.
     """
+    if not isinstance(train, Iterable) or isinstance(train, str):
+        raise ValueError(f"train: {EXPECTED}, got {_shown(train)}")
     if isinstance(train, Mapping):
         by_name = bool(train) and all(isinstance(key, str) for key in train)
-        found: Any = train if by_name else counts(train)  # pyright: ignore[reportArgumentType]
+        found: Any = train if by_name else counts(map(_labels, train.values()))
     else:
-        found = counts(_labels(row) for row in train)
+        found = counts(map(_labels, train))
     return {head: _majority(head, found.get(head)) for head in heads}
 
 
 def _labels(row: Any) -> Labels:
     """The labels of one person, from a sample or as they are."""
+    if not isinstance(row, Sample | Mapping):
+        raise ValueError(f"train: {EXPECTED}; among them is {_shown(row)}")
     if not isinstance(row, Sample):
         return row
     if row.attributes is None:
@@ -88,7 +99,7 @@ def _labels(row: Any) -> Labels:
 def _majority(head: str, numbers: Any) -> int:
     """Index of the largest of a head's counts."""
     names = HEADS[head]
-    listed = [] if numbers is None or isinstance(numbers, Tensor) else list(numbers)
+    listed = list(numbers) if isinstance(numbers, Sequence | np.ndarray) else []
     whole = all(isinstance(n, Integral) and int(n) >= 0 for n in listed)
     if len(listed) != len(names) or not whole or not sum(listed):
         got = "none" if numbers is None else f"{str(numbers)[:60]}"
@@ -133,6 +144,11 @@ def _checked(
             f"0 to {len(names) - 1} ({', '.join(names)})"
         )
     return found
+
+
+def _shown(value: Any) -> str:
+    """The start of a value that is not what was expected."""
+    return f"{value!r:.60}"
 
 
 def _image(predictions: AttributePredictions, row: int) -> str:
