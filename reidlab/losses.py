@@ -248,7 +248,11 @@ def scale_gradient(x: Tensor, factor: float) -> Tensor:
 
 
 def weighted_cross_entropy(
-    logits: Tensor, labels: Tensor, weights: Sequence[float] | None = None
+    logits: Tensor,
+    labels: Tensor,
+    weights: Sequence[float] | None = None,
+    *,
+    together: bool = False,
 ) -> Tensor:
     r"""Cross-entropy in which an image counts as much as its class weighs.
 
@@ -258,15 +262,26 @@ def weighted_cross_entropy(
         logits: (B, n) before a softmax.
         labels: (B,) int64, class indices.
         weights: of the n classes, 0 or more; None weighs all alike.
+        together: of several processes that share a batch, the sum of weights is that of the whole
+            batch, so that their mean is the loss of one process; all of them must call this.
 
     Returns:
         Scalar; 0 where every image of the batch weighs 0.
+
+    Raises:
+        ValueError: a weight is negative.
     """
     if weights is None:
         return F.cross_entropy(logits, labels)
+    if min(weights) < 0:
+        raise ValueError(f"expected weights of 0 or more, got {list(weights)}")
     each = torch.tensor(weights, dtype=torch.float32, device=logits.device)[labels]  # (B,)
     terms = F.cross_entropy(logits.float(), labels, reduction="none")  # (B,)
-    return (each * terms).sum() / each.sum().clamp_min(torch.finfo(each.dtype).tiny)
+    whole = each.sum()
+    if together and distributed.is_available() and distributed.is_initialized():
+        distributed.all_reduce(whole)
+        whole = whole / distributed.get_world_size()
+    return (each * terms).sum() / whole.clamp_min(torch.finfo(each.dtype).tiny)
 
 
 def attribute_terms(
@@ -274,6 +289,8 @@ def attribute_terms(
     labels: Mapping[str, Tensor],
     weights: Mapping[str, Sequence[float]] | None = None,
     reduction: str = "sum",
+    *,
+    together: bool = False,
 ) -> dict[str, Tensor]:
     """One weighted cross-entropy per head; together they are the loss.
 
@@ -282,6 +299,7 @@ def attribute_terms(
         labels: head -> class index (B,) int64, for at least these heads.
         weights: head -> weight per class, from `class_weights`; None weighs all alike.
         reduction: "sum" over heads, or their "mean": every term divided by their number.
+        together: see `weighted_cross_entropy`.
 
     Raises:
         ValueError: an unknown reduction, a head without labels, or weights that do not fit it.
@@ -297,7 +315,8 @@ def attribute_terms(
                 f"{head}: expected labels and {table.shape[1]} class weights, got "
                 f"{'labels' if head in labels else 'no labels'} and weights {own}"
             )
-        found[head] = share * weighted_cross_entropy(table, labels[head], own)
+        term = weighted_cross_entropy(table, labels[head], own, together=together)
+        found[head] = share * term
     return found
 
 
@@ -325,4 +344,5 @@ def attribute_loss(
             "annotate(samples, read_attributes(FILE)), or leave those images out"
         )
     logits = model(batch.images, batch.camids, batch.viewids).logits
-    return attribute_terms(logits, targets(batch.attributes, logits), weights, reduction)
+    labels = targets(batch.attributes, logits)
+    return attribute_terms(logits, labels, weights, reduction, together=True)

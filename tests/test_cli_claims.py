@@ -77,6 +77,16 @@ def test_data_that_lie_ready_are_compared(measured, monkeypatch):
     assert status == 1 and "fingerprint of the data: none then, other now" in out
 
 
+def test_an_experiment_named_twice_is_shown_once(measured):
+    assert run("fake", "fake", "--check", "--out", measured)[1].count("fake: fresh") == 1
+
+
+def test_seeds_beyond_those_of_the_experiment_are_told(measured):
+    run_experiment(made(), out=measured, seeds=(7, 9), only="with")
+    status, out, _ = run("--check", "--out", measured)
+    assert status == 0 and "  with seeds beyond those of the experiment: 7, 9\n" in out
+
+
 def test_missing_and_incomplete_results_say_what_to_do(tmp_path):
     status, out, _ = run("--check", "--out", tmp_path)
     assert status == 1
@@ -118,6 +128,7 @@ def test_run_writes_into_the_checkout_unless_told_otherwise(tmp_path, monkeypatc
         (["--run", "--seeds", "1;2"], "--seeds 1;2: expected whole numbers and commas"),
         (["--run", "--seeds", "1,1"], "expected different seeds"),
         (["--run", "--only", "wiht"], "fake has no arm wiht; its arms: with, without"),
+        (["--run", "--only", ","], "--only ,: expected arms and commas, such as one,other"),
         (["--out", "nowhere"], "--out nowhere: no such folder"),
     ],
 )
@@ -133,6 +144,20 @@ def test_a_damaged_file_is_named(measured):
     (measured / "fake.json").write_text("{")
     status, _, err = run("--out", measured)
     assert status == 1 and "fake.json: damaged" in err and "Traceback" not in err
+
+
+def test_a_file_changed_by_hand_is_named(measured):
+    text = (measured / "fake.json").read_text()
+    (measured / "fake.json").write_text(text.replace('"options": {}', '"options": 3'))
+    status, _, err = run("--check", "--out", measured)
+    assert status == 1 and "options is '3', expected names with values" in err
+
+
+def test_results_that_would_be_lost_are_kept_with_what_to_do(measured, monkeypatch):
+    monkeypatch.setitem(EXPERIMENTS, "fake", lambda: made(version=2))
+    status, _, err = run("--run", "--only", "with", "--seeds", "0", "--out", measured)
+    assert status == 1 and "measure without --only and --seeds" in err
+    assert len(read_claims(measured / "fake.json").runs) == 6
 
 
 def test_the_help_has_examples():

@@ -20,8 +20,9 @@ from reidlab.checkpoints import load_model, read_card
 from reidlab.cli import main
 from reidlab.cli.train import Train, _reading
 from reidlab.data.attributes import read_attributes, write_csv
-from reidlab.data.heads import COLUMNS
+from reidlab.data.heads import COLUMNS, class_weights, counts
 from reidlab.data.readers import read_dataset
+from reidlab.data.targets import people_of
 from reidlab.recipes import recipe
 
 ENV = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads()), "CUDA_VISIBLE_DEVICES": ""}
@@ -146,10 +147,66 @@ def test_flags_of_attributes_are_refused_elsewhere_and_those_of_people_here(peop
     words = f"--data {people} --out {tmp_path / 'run'}"
     refused = run("train baseline", words, "--annotations", tmp_path / "a.csv", check=False)
     assert refused.returncode == 1 and "--annotations is for train attributes" in refused.stderr
-    refused = run("train baseline", words, "--patience 2", check=False)
-    assert refused.returncode == 1 and "add --validate-every 1 --monitor val_mAP" in refused.stderr
-    watched = "--patience 1 --validate-every 1 --monitor val_mAP --monitor-best highest"
+    for flags, message in (
+        ("--joint", "--joint is for train attributes"),
+        ("--patience 2 --validate-every 1", "there are: val_mAP, val_rank1"),
+        ("--patience 2", "none, for lack of --validate-every 1"),
+        ("--patience 2 --validate-every 2 --monitor val_mAP", "add --validate-every 1"),
+    ):
+        refused = run("train baseline", words, flags, check=False)
+        assert refused.returncode == 1 and message in refused.stderr
+    for flags, message in (
+        ("--monitor val_acc", "there are: val_loss, val_accuracy, val_balanced"),
+        ("--share 0.5", "has validation people; leave out --share"),
+        ("--validate-every 2", "validated after every epoch; leave out --validate-every"),
+    ):
+        refused = run("train attributes", words, TINY, flags, check=False)
+        assert refused.returncode == 1 and message in refused.stderr
+    assert not (tmp_path / "run" / "log.csv").exists()  # all before the first epoch
+    watched = "--patience 1 --validate-every 1 --monitor val_mAP"
     run("train baseline", words, watched, "--epochs 2 --ids-per-batch 4 --device cpu")
+
+
+def test_the_epoch_that_was_best_is_kept_scored_and_named(people, tmp_path):
+    best = {}
+    for monitor in ("val_loss", "val_accuracy"):
+        out = tmp_path / monitor
+        words = f"--epochs 6 --patience 6 --monitor {monitor} {TINY} --out {out}"
+        done = run("train attributes --data", people, words)
+        with (out / "log.csv").open() as file:
+            column = [float(row[monitor]) for row in csv.DictReader(file)]
+        pick = min if monitor == "val_loss" else max
+        best[monitor] = column.index(pick(column)) + 1
+        card = read_card(out)
+        assert f"kept epoch {best[monitor]};" in done.stdout
+        assert card["kept"]["epoch"] == best[monitor]
+        assert card["validation"]["mean_accuracy"] == pytest.approx(card["kept"]["val_accuracy"])
+    assert set(best.values()) != {6}  # else the last epoch would do as well
+
+
+def test_the_controls_have_flags(people, tmp_path):
+    words = f"--epochs 1 {TINY}"
+    run("train attributes --data", people, words, "--joint --reduction mean --out", tmp_path / "a")
+    run("train attributes --data", people, words, "--unweighted --out", tmp_path / "b")
+    joint, plain = (read_card(tmp_path / name) for name in "ab")
+    assert joint["origin"]["arguments"]["joint"] and joint["loss"] == {"reduction": "mean"}
+    assert not plain["origin"]["arguments"]["joint"]
+    found = [AttributeCalibration.from_dict(card["calibration"]).weights for card in (joint, plain)]
+    weights = class_weights(counts(people_of(read_dataset(people).train)))
+    assert {head: list(row) for head, row in found[0].items()} == weights
+    assert all(set(row) == {1.0} for row in found[1].values())
+
+
+def test_changed_labels_are_another_run(market_folder, tmp_path):
+    rows = {pid: _labels(1 + pid % 2) for pid in (1, 2, 3, 4)}
+    write_csv(tmp_path / "a.csv", rows)
+    words = f"--annotations {tmp_path / 'a.csv'} --share 0.5 --epochs 1 {TINY}"
+    train = f"train attributes --data {market_folder} {words} --out {tmp_path / 'run'}"
+    run(train)
+    swapped = {1: rows[2], 2: rows[1], 3: rows[4], 4: rows[3]}  # the same counts
+    write_csv(tmp_path / "a.csv", swapped)
+    refused = run(train, check=False)
+    assert refused.returncode == 1 and "belongs to another run" in refused.stderr
 
 
 def test_damaged_annotations_of_the_dataset_are_named(people, tmp_path):

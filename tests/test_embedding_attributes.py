@@ -87,6 +87,8 @@ def test_some_images_may_be_chosen_in_any_order():
         assert torch.equal(part.logits["age"], found.logits["age"][[3, 0]])
     assert found[found.pids > 1].pids.tolist() == [2, 3]
     assert found[1:].pids.tolist() == [1, 2, 3]
+    assert [one.pids.tolist() for one in found] == [[0], [1], [2], [3]]
+    assert found[-1].pids.tolist() == [3]
 
 
 def test_what_does_not_belong_together_is_refused():
@@ -96,5 +98,10 @@ def test_what_does_not_belong_together_is_refused():
         record(3, logits={"hat": torch.zeros(3, 4)})
     with pytest.raises(ValueError, match="hat: some logits are not finite"):
         record(1, logits={"hat": torch.tensor([[0.0, torch.nan]])})
+    for table in (torch.zeros(1, 2).long(), torch.zeros(1, 2).numpy()):
+        with pytest.raises(ValueError, match="hat: expected a tensor of floating point logits"):
+            record(1, logits={"hat": table})
+    with pytest.raises(ValueError, match=r"expected person ids of shape \(N,\), got \(3, 1\)"):
+        record(3, pids=torch.zeros(3, 1))
     with pytest.raises(ValueError, match="expected 3 camera ids and paths, got 2 and 0"):
         record(3, camids=torch.zeros(2))

@@ -73,6 +73,8 @@ def test_what_does_not_fit_is_named():
         attribute_terms(logits, {})
     with pytest.raises(ValueError, match=r"hat: expected labels and 2 .* weights \[1.0\]"):
         attribute_terms(logits, labels, {"hat": [1.0]})
+    with pytest.raises(ValueError, match=r"expected weights of 0 or more, got \[1, -3\]"):
+        weighted_cross_entropy(logits["hat"], labels["hat"], [1, -3])
     with pytest.raises(ValueError, match=r"hat: .* weights \(\)"):
         attribute_terms(logits, labels, {"age": [1.0] * 4})
 

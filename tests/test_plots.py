@@ -312,3 +312,10 @@ def test_reduced_colours_keep_frames_and_paper_exact():
     reduced = reduce_colours(picture).convert("RGB")
     assert to_hex(np.array(reduced.getpixel((5, 5))) / 255).upper() == BLUE.upper()
     assert reduced.getpixel((25, 5)) == (255, 255, 255)
+
+
+def test_validation_loss_is_drawn_beside_the_loss_and_not_among_scores():
+    columns = {"loss": [3.0, 2.0], "val_loss": [3.5, 3.0], "val_accuracy": [0.5, 0.6]}
+    left, right = training_curves(columns).axes
+    assert [line.get_label() for line in left.lines] == ["total", "validation"]
+    assert [line.get_label() for line in right.lines] == ["accuracy"]

@@ -10,7 +10,9 @@ from reidlab.data.heads import HEADS
 from reidlab.embedding.attributes import AttributePredictions
 from reidlab.evaluation import evaluate_attributes
 from reidlab.plots.attributes import attribute_bars, confusion_grid, reliability_diagram
-from reidlab.plots.page import BLUE, ORANGE, VERMILLION
+from reidlab.plots.page import BLUE, GREY, ORANGE, VERMILLION
+
+UNSURE = "network, not clear"
 
 TRAIN = {head: [9] + [1] * (len(names) - 1) for head, names in HEADS.items()}
 
@@ -92,6 +94,41 @@ def test_intervals_begin_at_guessing_and_the_control_is_marked():
     assert "control" in words and "95% interval of the lead" in words
     plain = [text.get_text() for text in attribute_bars(scores).legends[0].get_texts()]
     assert len(plain) == 3
+
+
+def test_leads_that_are_not_clear_are_grey_and_explained():
+    predictions, truth = made_up(0)
+    scores = scored()
+    margins = attribute_margins(predictions, truth, TRAIN, resamples=50)
+    figure = attribute_bars(scores, margins)
+    axes = figure.axes[0]
+    rows = [*margins.accuracy.values(), margins.mean_accuracy]
+    colors = [c for _, c in marks(axes, "o")[1::2]]
+    for margin, color in zip(rows, colors, strict=True):
+        clear = BLUE if margin.value > 0 else VERMILLION
+        assert color == (GREY if margin.verdict == "not clear" else clear).lower()
+    assert GREY.lower() in colors and BLUE.lower() in colors
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words[:3] == ["network, clearly above guessing", "network, clearly below", UNSURE]
+    plain = [text.get_text() for text in attribute_bars(scores).legends[0].get_texts()]
+    assert plain[:2] == ["network, above guessing", "network, below"]
+
+
+def test_the_ring_of_guessing_is_seen_around_an_equal_dot():
+    predictions, truth = made_up(0, ("hat",))
+    same = AttributePredictions(
+        {"hat": torch.tensor([[1.0, 0.0]]).repeat(60, 1)}, predictions.pids, predictions.camids
+    )
+    axes = attribute_bars(evaluate_attributes(same, truth, train=TRAIN)).axes[0]
+    ring, dot = [line for line in axes.lines if line.get_marker() == "o"][:2]
+    assert ring.get_xdata()[0] == dot.get_xdata()[0]
+    assert ring.get_markersize() - ring.get_markeredgewidth() > dot.get_markersize() + 1
+
+
+@pytest.mark.parametrize("bins", [0, 2.5, True])
+def test_bins_are_a_whole_number(bins):
+    with pytest.raises(ValueError, match="expected bins"):
+        reliability_diagram(*made_up(0, ("hat",)), bins=bins)
 
 
 def test_margins_and_controls_of_other_heads_are_refused():

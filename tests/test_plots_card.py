@@ -136,6 +136,25 @@ def test_nothing_leaves_the_page_or_its_card(files):
         assert all(0 <= axes.get_position().y0 <= 1 for axes in figure.axes)
 
 
+def test_the_longest_classes_fit_beside_each_other(files):
+    longest = {h: max(range(len(names)), key=lambda c: len(names[c])) for h, names in HEADS.items()}
+    for head, names in HEADS.items():  # answered and true in turn
+        logits = {h: torch.zeros(4, len(n)) for h, n in HEADS.items()}
+        other = (longest[head] + 1) % len(names)
+        logits[head][:, longest[head]] = 9.0
+        logits[head][2:] = 0.0
+        logits[head][2:, other] = 9.0
+        found = AttributePredictions(logits, torch.ones(4).long(), torch.ones(4).long(), files[:4])
+        truth = {head: torch.tensor([other, other, longest[head], longest[head]])}
+        figure = attribute_card(found, truth=truth)
+        renderer = FigureCanvasAgg(figure).get_renderer()
+        for axes in axes_of(figure, "table"):
+            box = axes.get_window_extent(renderer)
+            own = [text.get_window_extent(renderer) for text in axes.texts]
+            assert all(box.x0 <= one.x0 and one.x1 <= box.x1 for one in own), head
+            assert not any(a.overlaps(b) for a, b in zip(own, own[1:], strict=False)), head
+
+
 def test_the_line_above_says_who_it_is_or_which_file(files):
     def above(predictions, **more):
         return [text.get_text() for text in attribute_card(predictions, k=1, **more).texts]
@@ -163,8 +182,12 @@ def test_mistakes_are_named(files):
         attribute_card(found, torch.zeros(5, 3, 40, 20))
     with pytest.raises(ValueError, match="at least one image"):
         attribute_card(found[:0])
-    for bad in ({"k": 0}, {"columns": 3}):
-        with pytest.raises(ValueError, match="k of at least 1 and 1 or 2 columns"):
+    for bad, message in (
+        ({"k": 0}, "k of at least 1, got 0"),
+        ({"k": 2.5}, r"k to be a whole number, got 2\.5"),
+        ({"columns": 3}, "1 or 2 columns, got 3"),
+    ):
+        with pytest.raises(ValueError, match=message):
             attribute_card(found, **bad)
     with pytest.raises(ValueError, match=r"hat: expected truth \(5,\)"):
         attribute_card(found, truth={"hat": torch.zeros(4).long()})
@@ -209,6 +232,17 @@ def test_a_map_of_answers_draws_what_the_model_says(embeddings):
     counts = torch.bincount(found.answers["gender"], minlength=2).tolist()
     expected = {f"male, {counts[0]}", f"female, {counts[1]}"}
     assert {text.get_text() for text in whole} == expected
+
+
+def test_one_head_alone_takes_the_whole_width(embeddings):
+    found = predicted(count=40)
+    figure = attribute_map(embeddings, found, "gender")
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["gender"]
+    figure.draw_without_rendering()
+    legend = figure.axes[0].get_legend().get_window_extent()
+    assert 0.85 * figure.bbox.x1 < legend.x1 <= figure.bbox.x1
+    with pytest.raises(ValueError, match="got shoes"):
+        attribute_map(embeddings, found, "shoes")
 
 
 def test_mistakes_of_a_map_are_named(embeddings):

@@ -87,6 +87,23 @@ def test_equal_arms_are_drawn():
     (axes,) = claims_plot(judge(statement(MEASURES[0]), runs)).axes
     low, high = axes.get_xlim()
     assert low < high and axes.get_xlabel() == "a better than b by (points)"
+    assert "all seeds alike" in words(axes.figure) and "+0.0 (+0.0 to +0.0)" in words(axes.figure)
+
+
+def test_the_figure_says_what_is_compared_and_about_whom(claim):
+    measure = Measure("up", "up", better="lower", against="flat")
+    own = Statement("s", "It helps", "a report", "because", "a", "a", (measure,), "guessing")
+    (axes,) = claims_plot(judge(own, RUNS)).axes
+    assert axes.get_xlabel() == "a better than guessing by (points)"
+    assert "about seeds, not about other people" in words(claims_plot(claim))
+
+
+def test_zero_has_no_sign():
+    runs = {"a": {s: {"up": 0.7 + 0.0002 * (s - 1.05)} for s in range(3)}}
+    runs["b"] = {s: {"up": 0.7} for s in range(3)}
+    shown = judge(statement(MEASURES[0]), runs)
+    assert -0.0005 < shown.effects[0].mean < 0
+    assert "+0.0 (" in words(claims_plot(shown))
 
 
 def test_nothing_is_cut_off_and_pyplot_is_left_alone(claim):

@@ -120,7 +120,30 @@ def test_captions_are_cut_to_the_width_of_an_image(predictions):
     truth = {"backpack": torch.zeros(18).long(), "age": torch.full((18,), 3)}
     figure = attribute_gallery(ranking, truth=truth, k=18)
     assert len(cells(figure, 0)) == 18
-    assert {text.split("\n")[1] for text in captions(figure, 0)} == {"no b…"}
+    assert {text.split("\n")[1] for text in captions(figure, 0)} == {"no backp…"}
+
+
+@pytest.mark.parametrize("k", [1, 5, 30])
+def test_long_wishes_and_many_images_overlap_nothing(predictions, k):
+    many = predictions[[0, 1, 2, 3, 4, 5] * 5]
+    long = (
+        "not old man, long hair, short-sleeved white or multicoloured top, short grey or "
+        "multicoloured trousers, no hat, no backpack, no bag, no handbag"
+    )
+    ranking = rank_by_attributes(many, [long, "hat", long], 30)
+    truth = {"hat": torch.ones(30).long()}
+    figure = attribute_gallery(ranking, truth=truth, k=k, title="Wishes")
+    assert len(cells(figure, 0)) == len(cells(figure, 2)) == k
+    figure.draw_without_rendering()
+    said = [str(wish) for wish in ranking.wishes]
+    words = [text for text in figure.texts if text.get_text().replace("\n", " ") in said]
+    assert len(words) == 3
+    found = [text.get_window_extent() for text in words]
+    found += [axes.get_tightbbox() for axes in figure.axes]
+    found += [figure.legends[0].get_window_extent()]
+    for i, box in enumerate(found):
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1
+        assert not any(box.overlaps(other) for other in found[:i])
 
 
 def test_wishes_are_chosen_and_mistakes_named(ranking, predictions):
@@ -129,9 +152,15 @@ def test_wishes_are_chosen_and_mistakes_named(ranking, predictions):
     assert str(ranking.wishes[1]) in [text.get_text() for text in figure.texts]
     with pytest.raises(ValueError, match="wishes from 0 to 1, got 2"):
         attribute_gallery(ranking, wishes=[2])
+    with pytest.raises(ValueError, match=r"expected k to be a whole number, got 2\.5"):
+        attribute_gallery(ranking, k=2.5)
+    with pytest.raises(ValueError, match="expected wishes as positions .* got 'hat'"):
+        attribute_gallery(ranking, wishes="hat")
+    with pytest.raises(ValueError, match="each of wishes to be a whole number, got 'hat'"):
+        attribute_gallery(ranking, wishes=["hat"])
     with pytest.raises(ValueError, match="at least one wish"):
         attribute_gallery(ranking, wishes=[])
-    with pytest.raises(ValueError, match="k=0"):
+    with pytest.raises(ValueError, match="k of at least 1, got 0"):
         attribute_gallery(ranking, k=0)
     with pytest.raises(ValueError, match=r"hat: expected truth \(6,\)"):
         attribute_gallery(ranking, truth={"hat": torch.zeros(5).long()})

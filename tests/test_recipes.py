@@ -5,6 +5,7 @@ import torch
 
 from reidlab.data.heads import HEADS, labels_of
 from reidlab.data.samples import Batch, Sample
+from reidlab.data.targets import weights_of
 from reidlab.data.variants import VARIANTS
 from reidlab.recipes import RECIPES, recipe
 from reidlab.training.objective import Objective, Optimizers
@@ -85,7 +86,8 @@ def test_the_paper_recipe_of_attributes_holds_the_reported_numbers():
     assert (train.optimizer, train.lr, train.weight_decay) == ("adam", 1e-4, 5e-4)
     assert (train.batch_size, train.epochs, train.patience) == (128, 100, 5)
     assert (train.schedule, train.warmup_epochs, train.sampler) == ("constant", 0, "shuffle")
-    assert (train.monitor, train.monitor_best) == ("val_loss", "lowest")
+    assert train.monitor == "val_loss" and train.lower_is_better
+    assert chosen.prepare is weights_of and dict(chosen.loss_arguments) == {"reduction": "sum"}
     assert chosen.model == "attributes_resnet50" and chosen.arguments["pretrained"] is True
     model = chosen.build(pretrained=False)
     sizes = {head: layers[1].out_features for head, layers in model.heads.items()}

@@ -18,6 +18,14 @@ Measured with 30 and 150 people of eight images, six heads as uneven as those of
 of the rarest class are nearly all recognised or nearly all missed, and where the network answers
 like the guesser.
 
+Heads may fail on the same people. The mean over heads therefore counts as surely as its least sure
+head: all heads see the same people in a draw, imaginary ones too, and the degrees of freedom are
+the fewest of any head. Measured with six heads that are right and wrong alike, two classes each,
+400 draws of people: the 95 % interval of the mean's margin holds that of all people in 96 to 97 %
+of them for accuracy and in 95 to 96 % for balanced accuracy with 30 people, in 94 to 97 % with 150
+and in 99 to 100 % with 5. It is too wide where heads fail independently of each other: with 30
+people it held in 99 to 100 % of 150 draws.
+
 Shapes: N images, P people, n classes of a head, R resamples.
 
 Source: Agresti, Caffo 2000, "Simple and Effective Confidence Intervals for Proportions and

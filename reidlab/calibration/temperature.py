@@ -2,7 +2,9 @@ r"""Probabilities of attributes that mean what they say: class weights undone, o
 
 A cross-entropy in which class c weighs :math:`w_c` is least for probabilities that are proportional
 to :math:`w_c p_c`, not to :math:`p_c`: a network trained so overstates rare classes on purpose. And
-networks are too sure of themselves. Both are mended per head, on images that were not trained on:
+networks are too sure of themselves. Dividing by the weights is exact only at the optimum of that
+loss: a network that has overfitted to its training images is not there, and rare answers then stay
+a little too likely. Both are mended per head, on images that were not trained on:
 
 .. math:: p = \mathrm{softmax}\big( (z - \log w) / T \big)
 
@@ -19,6 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,9 @@ class AttributeCalibration:
     notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in ("temperatures", "weights", "notes"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ValueError(f"expected {name} by head, got {getattr(self, name)!r}")
         if not self.temperatures or set(self.temperatures) != set(self.weights):
             raise ValueError(
                 "expected temperatures and weights of the same heads, got "
@@ -71,7 +77,8 @@ class AttributeCalibration:
         for head, temperature in self.temperatures.items():
             if head not in HEADS:
                 raise ValueError(f"unknown attribute {head!r}; expected some of {', '.join(HEADS)}")
-            if not LOWEST <= temperature <= HIGHEST:
+            real = isinstance(temperature, Real) and not isinstance(temperature, bool)
+            if not real or not LOWEST <= temperature <= HIGHEST:
                 raise ValueError(
                     f"{head}: expected a temperature from {LOWEST} to {HIGHEST}, got {temperature}"
                 )
@@ -247,12 +254,15 @@ def _cooled(table: Tensor, weights: Sequence[float], temperature: float) -> Tens
 def _check_weights(head: str, weights: Sequence[float]) -> None:
     """Raise unless there is a finite weight of 0 or more per class, not all of them 0."""
     names = HEADS[head]
-    row = np.asarray(weights, dtype=float)
+    try:
+        row = np.asarray(weights, dtype=float)
+    except (TypeError, ValueError):  # no numbers, or rows of different lengths
+        row = np.empty(0)
     fine = row.shape == (len(names),) and np.isfinite(row).all() and row.min() >= 0
     if not fine or row.max() == 0:
         raise ValueError(
             f"{head}: expected a weight of 0 or more for each of {', '.join(names)}, not all 0, "
-            f"got {list(weights)}"
+            f"got {weights!r}"
         )
 
 

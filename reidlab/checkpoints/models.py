@@ -96,7 +96,11 @@ def _construct(card: dict[str, Any], file: Path) -> tuple[nn.Module, EvalTransfo
     """The network that a card describes, and its preprocessing."""
     try:
         preprocess = EvalTransform(**card["preprocess"])
-        return build(card["origin"]["model"], **card["origin"]["arguments"]), preprocess
+        model: Any = build(card["origin"]["model"], **card["origin"]["arguments"])
+        stored, own = (each.get("classes") for each in (card["origin"], model.origin))
+        if stored != own:
+            raise ValueError(f"its logits mean {stored}, those of this version {own}")
+        return model, preprocess
     except (TypeError, ValueError) as error:
         raise ValueError(f"the card beside {file} is damaged ({error}); save it again") from None
 

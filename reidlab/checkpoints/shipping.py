@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from reidlab.checkpoints.files import CARD
-from reidlab.checkpoints.models import read_card
+from reidlab.checkpoints.models import load_model, read_card
 from reidlab.paths import atomic_write, make_folder
 
 PRIVATE = ("out", "device", "restart", "in_memory", "tensorboard")  # of the training's settings
@@ -19,29 +20,48 @@ def ship_model(run: Path | str, name: str, folder: Path | str) -> Path:
     Half precision keeps three decimal digits of each weight in half the space.
 
     Args:
-        run: folder of a finished training run.
+        run: a finished training run: its folder or weights file.
         name: of the checkpoint: `load_model(name)`.
         folder: where it goes, in a checkout `data/checkpoints`.
 
     Raises:
-        ValueError: there is no finished run, it was trained on a folder of this machine, so that
-            nobody else could tell what it learnt from, or the folder cannot be written.
+        ValueError: there is no finished run or it is damaged, its card names places on this
+            machine, so that nobody else could tell what it learnt from, a name that is none, or the
+            folder cannot be written.
     """
-    from safetensors.torch import load_file, save
+    from safetensors.torch import save
 
-    run, card = Path(run).expanduser(), read_card(run)
-    read = str(card.get("data", {}).get("read", ""))
-    if Path(read).is_absolute():
+    if not re.fullmatch(r"[\w-]+", name):
+        raise ValueError(f"expected a name of letters, digits, _ and -, got {name!r}")
+    model, _ = load_model(run)
+    card = _public(read_card(run))
+    if private := [text for text in _texts(card) if re.match(r"[/\\~]|\w:[/\\]", text)]:
         raise ValueError(
-            f"{run / CARD} was trained on {read}, a folder of this machine; train on a dataset "
-            "that has a name, such as synthetic with a variant"
+            f"the card of {run} names {private[0]}, a place on this machine; train on a dataset "
+            "that has a name, such as synthetic with a variant, and from weights that have one"
         )
-    state = load_file(run / "model.safetensors")
-    state = {k: t.half() if t.is_floating_point() else t for k, t in state.items()}
+    if "read" not in card.get("data", {}):
+        raise ValueError(f"the card of {run} does not say what it was trained on")
+    state = {
+        key: tensor.half() if tensor.is_floating_point() else tensor
+        for key, tensor in model.state_dict().items()
+    }
     file = make_folder(folder) / f"{name}.safetensors"
-    atomic_write(file, save(state))
-    atomic_write(file.with_suffix(".json"), json.dumps(_public(card), indent=2) + "\n")
+    atomic_write(file, save({key: tensor.contiguous() for key, tensor in state.items()}))
+    atomic_write(file.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
     return file
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a card, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
 
 
 def _public(card: dict[str, Any]) -> dict[str, Any]:

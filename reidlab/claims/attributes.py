@@ -1,6 +1,10 @@
 """Twelve heads on one trunk: do class weights, separate heads and Adam do what is said of them?
 
 Every arm differs from the reference, the desk recipe of `attributes`, in one thing.
+
+Learning rates were chosen on the 200 validation people of the variant "wide", seed 0, five epochs,
+by mean balanced accuracy: Adam 0.735, 0.759, 0.764 at 0.001, 0.002, 0.003; SGD with momentum 0.9
+0.678, 0.730, 0.736 at 0.01, 0.03, 0.1. Three seeds were run first, then two more for all arms.
 """
 
 from __future__ import annotations

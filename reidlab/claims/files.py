@@ -101,8 +101,8 @@ def _again(path: Path) -> str:
 def _table(content: Mapping[str, Any]) -> ClaimTable:
     runs = tuple(_run(entry) for entry in content["runs"])
     data, versions = _typed(content, "data", dict), _typed(content, "versions", dict)
-    for name, kind in {"name": str, "options": dict, "fingerprint": str}.items():
-        _typed(data, name, kind)
+    for name in data:
+        _typed(data, name, dict if name == "options" else str)
     for name in versions:
         _typed(versions, name, list)
     arms = {}

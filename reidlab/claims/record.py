@@ -95,7 +95,7 @@ class Claim:
     @property
     def verdict(self) -> Verdict:
         """All effects must hold; one that is contradicted contradicts the claim."""
-        found = [effect.verdict for effect in self.effects]
+        found: list[Verdict] = [effect.verdict for effect in self.effects]
         if not found:
             return "not measured"
         if "contradicted" in found:

@@ -129,8 +129,10 @@ class Results:
     def refuse_loss(self, wanted: Sequence[tuple[str, int]]) -> None:
         """Raise if runs would be dropped that are not among the `wanted` (arm, seed)."""
         table = self.stored()
-        lost = [] if table is None else [r for r in self.stale(table) if (r.arm, r.seed) not in wanted]
-        if table is None or not lost:
+        if table is None:
+            return
+        lost = [run for run in self.stale(table) if (run.arm, run.seed) not in wanted]
+        if not lost:
             return
         seeds = {run.arm: [str(r.seed) for r in lost if r.arm == run.arm] for run in lost}
         named = "; ".join(f"{arm}, seeds {', '.join(own)}" for arm, own in seeds.items())

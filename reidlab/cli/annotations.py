@@ -77,6 +77,13 @@ def _beside(splits: Splits) -> AttributeTable | None:
     tables = [read_attributes(file) for file in files]
     if len(tables) == 1:
         return tables[0]
+    for i, table in enumerate(tables):
+        for other in tables[:i]:
+            if twice := sorted(set(table) & set(other)):
+                raise ValueError(
+                    f"{table.place(twice[0])}: person {twice[0]} also stands in "
+                    f"{other.place(twice[0])}; every person belongs to one table"
+                )
     rows = {pid: row for table in tables for pid, row in table.rows.items()}
     places = {pid: place for table in tables for pid, place in table.places.items()}
     return AttributeTable(rows, f"the tables in {folder}", places=places)

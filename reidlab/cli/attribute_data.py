@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,16 @@ def read_labelled(
     """
     table = None if annotations is None else read_attributes(annotations)
     trained, named = Reading.of_card(card), Reading.of(data, root, variant=variant)
+    if (
+        trained is not None
+        and variant is None
+        and (trained.read, trained.root)
+        == (
+            named.read,
+            named.root,
+        )
+    ):
+        named = replace(named, variant=trained.variant)  # of the same set, the one it has learnt
     splits = named.like(trained).splits()
     test = [*splits.query, *splits.gallery]
     if not test:
@@ -108,7 +118,8 @@ def read_labelled(
         )
     if trained is not None and named.same_place(trained):
         _check_strangers(test, card["data"].get("ids", []))
-    splits = annotated(splits, table, () if searched else ("train", "query", "gallery"))
+    needed = () if searched else ("train", "query", "gallery")
+    splits = annotated(splits, table, needed, unused="ignore")  # who has no image is not asked
     asked = splits.gallery if searched else [*splits.query, *splits.gallery]
     chosen = [sample for sample in asked if sample.pid > DISTRACTOR]
     return Asked(Samples(chosen, splits.cameras, splits.name, splits.views), splits)

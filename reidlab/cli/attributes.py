@@ -151,14 +151,28 @@ def _targets(options: Attributes) -> dict[str, Path]:
     """Files to write, by flag, after all names were checked."""
     files = {name: getattr(options, name) for name in ("out", "csv", "json", "official")}
     images = [*options.images, *([options.annotations] if options.annotations else [])]
+    images += _files_of(options.model) if options.model is not None else []
     dataset = Path(options.data).expanduser() if options.data else None
     dataset = dataset if dataset and dataset.exists() else None
     return checked_targets(files, images, dataset, options.overwrite)
 
 
+def _files_of(model: Path) -> list[Path]:
+    """The files of a model, which nothing may replace."""
+    path = model.expanduser()
+    if path.is_dir():
+        return sorted(file for file in path.iterdir() if file.is_file())
+    return [path, path.with_suffix(".json")] if path.is_file() else []
+
+
 def _calibration(options: Attributes, card: dict[str, Any]) -> AttributeCalibration | None:
     """What turns the model's logits into probabilities, where its card says it and it is wanted."""
     usual = "none" if options.data is not None and not options.find else "card"
+    if options.calibration == "card" and "calibration" not in card:
+        raise ValueError(
+            f"the card of {options.model} holds no calibration; `reidlab train attributes` writes "
+            "one. Leave out --calibration card for the probabilities as they are"
+        )
     if (options.calibration or usual) == "none" or "calibration" not in card:
         return None
     return AttributeCalibration.from_dict(card["calibration"], f"the card of {options.model}")

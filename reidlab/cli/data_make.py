@@ -45,7 +45,8 @@ class Make:
     options: SyntheticOptions = field(default_factory=SyntheticOptions)
     """What to render."""
     variant: str | None = None
-    """wide: 1,600 + 200 + 800 people with two images each, for attributes; other flags win."""
+    """wide: 1,600 + 200 + 800 people with two images each, for attributes; crowd: what the shipped
+    weights learnt from. Other flags win."""
     overwrite: bool = False
     """Replace a dataset that was made with other options."""
 
@@ -86,7 +87,8 @@ def _labelled(argv: Sequence[str]) -> None:
     folder = make_dataset(make.out, make.options, overwrite=make.overwrite, progress=watched)
     print(read_dataset(folder))
     print(f"{folder}: {time.perf_counter() - start:.0f} seconds")
-    print(f"next: reidlab train baseline --data {folder} --out run")
+    method = "attributes" if make.variant == "wide" else "baseline"
+    print(f"next: reidlab train {method} --data {folder} --out run")
 
 
 def _variant(argv: Sequence[str]) -> str | None:

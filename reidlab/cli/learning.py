@@ -58,11 +58,9 @@ class PeopleLesson:
         self.train: list[Sample] = splits.train
         self.settings: dict[str, Any] = {"flip": chosen.flip, "device": config.device}
         self.query, self.gallery = splits.validation
-        if config.patience is not None and every != 1:
-            raise ValueError(
-                "--patience looks at every epoch; add --validate-every 1 --monitor val_mAP "
-                "--monitor-best highest"
-            )
+        _check_monitor(config, ("val_mAP", "val_rank1") if every else ())
+        if config.patience is not None and config.monitor.startswith("val_") and every != 1:
+            raise ValueError("--patience looks at every epoch; add --validate-every 1")
         if not every:
             return
         if not self.query:
@@ -113,6 +111,7 @@ class AttributeLesson:
         settings: Mapping[str, Any],
         share: float = 0.8,
     ) -> None:
+        _check_monitor(config, ("val_loss", "val_accuracy", "val_balanced"))
         self.config, self.settings = config, dict(settings)
         self.split: AttributeSplit | None = None
         self.train: list[Sample] = labelled(splits.train)
@@ -153,10 +152,27 @@ class AttributeLesson:
 
     def closing(self, folder: Path, rows: list[dict[str, float]], config: TrainConfig) -> list[str]:
         """Which epoch was kept, what it reached, how to go on."""
-        number = best_epoch(rows, config) if config.patience is not None else len(rows)
+        number = kept_epoch(rows, config)
         kept = rows[number - 1]
         return [
             f"kept epoch {number}; on validation people mean accuracy "
             f"{100 * kept['val_accuracy']:.1f} %, balanced {100 * kept['val_balanced']:.1f} %",
             f"next: reidlab attributes --model {folder} crop.jpg, or --data for test people",
         ]
+
+
+def kept_epoch(rows: list[dict[str, float]], config: TrainConfig) -> int:
+    """The epoch, from 1, whose weights a finished training has: the best, or the last one."""
+    return (best_epoch(rows, config) if config.patience is not None else 0) or len(rows)
+
+
+def _check_monitor(config: TrainConfig, columns: tuple[str, ...]) -> None:
+    """Raise before the training when it watches a number about validation that nobody measures."""
+    if config.patience is None or not config.monitor.startswith("val_"):
+        return
+    if config.monitor not in columns:
+        known = ", ".join(columns) or "none, for lack of --validate-every 1"
+        raise ValueError(
+            f"--monitor {config.monitor}: no such number about validation people; there are: "
+            f"{known}. A term of the loss, or loss itself, can be watched, too"
+        )

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from reidlab.checkpoints import WEIGHTS, save_model
 from reidlab.cli import complain
 from reidlab.cli.annotations import Part, Unused, annotated
-from reidlab.cli.learning import AttributeLesson, Lesson, PeopleLesson
+from reidlab.cli.learning import AttributeLesson, Lesson, PeopleLesson, kept_epoch
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading
 from reidlab.data.attributes import read_attributes
@@ -37,7 +37,9 @@ EXAMPLES = """
   reidlab train baseline --data Market-1501-v15.09.15 --profile paper --out market
   reidlab train baseline --data synthetic --seed 1 --validate-every 5 --out run1
   reidlab train attributes --out attributes
-  reidlab train attributes --data Market-1501-v15.09.15 --annotations market_attribute.mat
+  reidlab train attributes --data Market-1501-v15.09.15 --annotations market_attribute.mat \\
+      --profile paper --share 0.8 --out market-attributes
+  reidlab train attributes --unweighted --seed 1 --out control
   torchrun --nproc-per-node=2 -m reidlab train baseline --data people --out run2
 
 Stopped or killed, the same command continues where the last finished epoch left it. Under torchrun
@@ -48,6 +50,7 @@ statistics.
 log = logging.getLogger(__name__)
 
 Profile = Literal["desk", "paper"]
+OF_ATTRIBUTES = ("annotations", "unused", "share", "joint", "unweighted", "reduction")
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,13 @@ class Train:
     root: Path | None = None
     """Folder in which named datasets lie; by default $REIDLAB_DATA."""
     variant: str | None = None
-    """Which variant, where a dataset has several; attributes: "wide" of the synthetic set, unless
-    another one is named."""
+    """Which variant, where a dataset has several; attributes take synthetic's "wide" by default."""
     profile: Profile = "desk"
     """desk: small network, minutes on two cores; paper: as published, needs a GPU."""
     pretrained: str | None = None
-    """ImageNet weights (paper profile): a file, torchvision:NAME or timm:NAME; "none": random."""
+    """Weights to start from; "none": random. Paper profile: ImageNet's, as a file, torchvision:NAME
+    or timm:NAME. Attributes at the desk: the trunk of a run, of a file, or of "crowd", which comes
+    with the package and is the default."""
     validation_ids: int = 0
     """People held out of training for validation, when the dataset has none."""
     test_ids: int = 0
@@ -77,8 +81,14 @@ class Train:
     """Attributes: market_attribute.mat or a CSV, where the dataset's folder holds neither."""
     unused: Unused = "raise"
     """Attributes: what to do with people in the table who are on no image."""
-    share: float = 0.8
-    """Attributes: share of the people that trains, where a dataset has no validation people."""
+    share: float | None = None
+    """Attributes: share of the people that trains where nobody is there to validate on; 0.8."""
+    joint: bool = False
+    """Attributes: one layer for all heads, the control, in place of one each."""
+    unweighted: bool = False
+    """Attributes: all classes count alike, the control."""
+    reduction: Literal["sum", "mean"] | None = None
+    """Attributes: how the losses of the heads are put together; sum."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -90,6 +100,11 @@ def main(argv: Sequence[str]) -> None:
     default = Train(config=replace(chosen.train, out=folder), profile=profile)
     options = parse(Train, f"train {method}", argv, examples=EXAMPLES, default=default)
     changes = _changes(chosen, options)
+    if options.unweighted:
+        chosen = replace(chosen, prepare=None)
+    if options.reduction is not None:
+        settings = {**chosen.loss_arguments, "reduction": options.reduction}
+        chosen = replace(chosen, loss_arguments=settings)
     if chosen.train.sampler == "pk" != options.config.sampler:
         raise ValueError(
             f"the losses of {method} need batches of P people with K images each; leave out "
@@ -131,22 +146,28 @@ def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) 
     folder = options.config.out or Path("runs") / f"{chosen.method}-{chosen.profile}"
     card = _card(options, chosen, splits, history) | lesson.card(model, options.config)
     save_model(folder, model, card)
-    last = history.rows[-1]
-    print(f"{len(history)} epochs done, loss {last['loss']:.4f}; model: {folder / WEIGHTS}")
+    loss_then = history.rows[card["kept"]["epoch"] - 1]["loss"]
+    print(f"{len(history)} epochs done, loss {loss_then:.4f}; model: {folder / WEIGHTS}")
     for line in lesson.closing(folder, history.rows, options.config):
         print(line)
 
 
 def _lesson(options: Train, chosen: Recipe, splits: Splits) -> Lesson:
     """Who trains and how an epoch is judged."""
+    given = {name: getattr(options, name) for name in OF_ATTRIBUTES}
     if chosen.learns == "people":
-        if options.annotations is not None:
-            raise ValueError(f"--annotations is for train attributes, not for {chosen.method}")
+        if used := [name for name, value in given.items() if value != getattr(Train(), name)]:
+            raise ValueError(f"--{used[0]} is for train attributes, not for {chosen.method}")
         return PeopleLesson(splits, chosen, options.config, options.validate_every)
     needed: tuple[Part, ...] = ("train", "validation")
     table = None if options.annotations is None else read_attributes(options.annotations)
     splits = annotated(splits, table, needed, options.unused)
-    return AttributeLesson(splits, options.config, chosen.loss_arguments, options.share)
+    if options.validate_every:
+        raise ValueError("attributes are validated after every epoch; leave out --validate-every")
+    if options.share is not None and splits.validation[0]:
+        raise ValueError(f"{splits.name} has validation people; leave out --share")
+    share = 0.8 if options.share is None else options.share
+    return AttributeLesson(splits, options.config, chosen.loss_arguments, share)
 
 
 def _split_method(argv: Sequence[str]) -> tuple[str, list[str]]:
@@ -182,10 +203,13 @@ def _reading(options: Train, chosen: Recipe) -> Reading:
 def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
     """Arguments of the network that differ from its recipe."""
     changes: dict[str, Any] = {"seed": options.config.seed}
+    if options.joint:
+        changes["joint"] = True
     if options.pretrained is not None:
         if "pretrained" not in chosen.arguments:
             raise ValueError(
-                f"--pretrained is for --profile paper; {chosen.model} starts at random"
+                f"--pretrained is for --profile paper and for attributes; {chosen.model} starts at "
+                "random"
             )
         changes["pretrained"] = False if options.pretrained == "none" else options.pretrained
     return changes
@@ -223,4 +247,5 @@ def _card(options: Train, chosen: Recipe, splits: Splits, history: History) -> d
             "ids": training_ids(splits.train),
         },
         "last": history.rows[-1],
+        "kept": history.rows[kept_epoch(history.rows, options.config) - 1],
     }

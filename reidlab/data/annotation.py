@@ -70,7 +70,7 @@ def _on_strangers(strangers: Sequence[Sample], table: AttributeTable) -> str:
     return (
         f"{strangers[0].path}: person {strangers[0].pid} is not among the {len(table):,} people of "
         f"{where}. {_some(pids)} with {len(strangers):,} images lack a row; add one for each "
-        "(column id and the 27 attributes), or leave their images out with missing='skip'"
+        "(column id and the 27 attributes), or leave their images out (in Python missing='skip')"
     )
 
 
@@ -79,7 +79,7 @@ def _on_unseen(unseen: Sequence[int], table: AttributeTable) -> str:
     return (
         f"{table.place(unseen[0])}: person {unseen[0]} is in none of the images. {_some(unseen)} "
         "have a row but no image; if the table is for more images than these say "
-        "unused='ignore', else remove the rows or get the images"
+        "unused='ignore' (--unused ignore), else remove the rows or get the images"
     )
 
 

@@ -10,7 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from reidlab.data.heads import COLORS, COLUMNS, HEADS, Labels, class_weights, classes, counts
+from reidlab.data.heads import (
+    COLORS,
+    COLUMNS,
+    HEADS,
+    PLAIN_HEADS,
+    Labels,
+    class_weights,
+    classes,
+    counts,
+)
 from reidlab.data.samples import DISTRACTOR, Sample, Samples, cameras_of, views_of
 
 
@@ -22,21 +31,25 @@ def targets(codes: Mapping[str, Tensor], heads: Iterable[str] = tuple(HEADS)) ->
         heads: which of the twelve.
 
     Raises:
-        ValueError: a column or a head is unknown.
+        ValueError: a column is missing, a head is unknown, or a code has no meaning.
     """
+    chosen = _known(heads)
     if missing := [name for name in COLUMNS if name not in codes]:
         raise ValueError(f"expected the 27 attribute columns, {', '.join(missing)} missing")
     found = {}
-    for head in heads:
-        if head in codes:
+    for head in chosen:
+        if head in PLAIN_HEADS:
             found[head] = codes[head].long() - 1
-        elif head in HEADS:
+            if bool(((found[head] < 0) | (found[head] >= len(HEADS[head]))).any()):
+                raise ValueError(
+                    f"expected codes of {head} from 1 to {len(HEADS[head])} "
+                    f"({', '.join(HEADS[head])}), got {sorted(set(codes[head].tolist()))}"
+                )
+        else:
             garment = head.removesuffix("_color")
             worn = torch.stack([codes[garment + color] == 2 for color in COLORS[garment]])  # (k, N)
             several = ~worn.any(dim=0, keepdim=True)  # the last class, "multi"
             found[head] = torch.cat([worn, several]).int().argmax(dim=0)
-        else:
-            raise ValueError(f"unknown attribute {head!r}; expected some of {', '.join(HEADS)}")
     return found
 
 
@@ -81,14 +94,24 @@ def targets_of(samples: Sequence[Sample], heads: Iterable[str] = tuple(HEADS)) -
     Raises:
         ValueError: a sample has no attributes, or labels that are not valid; the message names it.
     """
-    rows = []
+    chosen, rows = _known(heads), []
     for sample in samples:
         labels = _labels(sample)
         try:
             rows.append(classes(labels))
         except ValueError as error:
             raise ValueError(f"{sample.path}: {error}") from None
-    return {head: torch.tensor([row[head] for row in rows], dtype=torch.int64) for head in heads}
+    return {head: torch.tensor([row[head] for row in rows], dtype=torch.int64) for head in chosen}
+
+
+def _known(heads: Iterable[str]) -> list[str]:
+    chosen = list(heads)
+    if unknown := [head for head in chosen if head not in HEADS]:
+        raise ValueError(
+            f"unknown attribute {', '.join(map(repr, unknown))}; expected some of "
+            f"{', '.join(HEADS)}"
+        )
+    return chosen
 
 
 def _labels(sample: Sample) -> Labels:

@@ -75,7 +75,7 @@ class _Phrase:
 
     def _read(self, word: str) -> None:
         if word not in COLORS and word not in ("or", "top"):
-            self._end_sleeves()
+            self._end_sleeves(word)
         if word in COLORS or word in LENGTHS:
             self._describe("length" if word in LENGTHS else "color", word)
         elif word in NOUNS:
@@ -141,12 +141,14 @@ class _Phrase:
         self.items.append(item)
         self.was_negated, self.negated, self.either_item = self.negated, False, False
 
-    def _end_sleeves(self) -> None:
+    def _end_sleeves(self, following: str = "") -> None:
         """Sleeves that no top follows are a thing of their own."""
         if self.sleeves:
             item, self.sleeves = self.sleeves, None
-            if self.items and self.items[-1].said.startswith("no ") and self.last == "sleeves":
-                self.in_doubt |= "up_color" in self.items[-1].wanted  # no red top with short sleeves
+            last = self.items[-1] if self.items else None
+            top = last and "up_color" in last.wanted and last.said.startswith("no ")
+            # "no red top with short sleeves", "no short-sleeved man"
+            self.in_doubt |= bool(top) or (self.negated and following in NOUNS)
             self._add(item)
 
     def _check_open(self, item: Item) -> None:

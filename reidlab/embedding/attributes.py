@@ -40,10 +40,15 @@ class AttributePredictions:
     source: str = ""
 
     def __post_init__(self) -> None:
+        if self.pids.ndim != 1:
+            raise ValueError(f"expected person ids of shape (N,), got {tuple(self.pids.shape)}")
         count = len(self.pids)
         if not self.logits or any(head not in HEADS for head in self.logits):
             raise ValueError(f"expected some of {', '.join(HEADS)}; got {', '.join(self.logits)}")
         for head, table in self.logits.items():
+            if not isinstance(table, Tensor) or not table.is_floating_point():
+                kind = getattr(table, "dtype", type(table).__name__)
+                raise ValueError(f"{head}: expected a tensor of floating point logits, got {kind}")
             if tuple(table.shape) != (count, len(HEADS[head])):
                 raise ValueError(
                     f"{head}: expected logits of shape {(count, len(HEADS[head]))}, one per image "
@@ -87,9 +92,9 @@ class AttributePredictions:
         """N, the number of images."""
         return len(self.pids)
 
-    def __getitem__(self, rows: slice | Sequence[int] | Tensor) -> AttributePredictions:
-        """The predictions of some images, in the order asked for."""
-        positions = torch.arange(len(self))[rows].tolist()
+    def __getitem__(self, rows: int | slice | Sequence[int] | Tensor) -> AttributePredictions:
+        """The predictions of some images, in the order asked for; of one image for a number."""
+        positions = torch.arange(len(self))[rows].reshape(-1).tolist()
         logits = {head: table[positions] for head, table in self.logits.items()}
         paths = tuple(self.paths[i] for i in positions) if self.paths else ()
         pids, camids = self.pids[positions], self.camids[positions]

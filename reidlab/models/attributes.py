@@ -172,7 +172,7 @@ def attributes_small(
         own = {"joint": joint, "dropout": dropout, "preprocess": EvalTransform(size=image_size)}
         model = AttributeNet(trunk, heads, **own)
     start: dict[str, Any] = {"seed": seed}
-    if pretrained:
+    if pretrained is not False:
         start |= {"pretrained": str(pretrained), "weights": load_trunk(trunk, pretrained)}
     arguments = {"width": width, "image_size": list(image_size), "last_stride": last_stride}
     return _signed(model, "attributes_small", joint, dropout, arguments, start)

@@ -45,6 +45,8 @@ def trunk_file(source: str | Path) -> Path:
     Raises:
         ValueError: there is none.
     """
+    if not isinstance(source, str | Path) or not str(source):
+        raise ValueError(f"expected a checkpoint's name, a run's folder or a file, got {source!r}")
     path = Path(source).expanduser()
     for file in (path, path / "model.safetensors"):
         if file.is_file():

@@ -18,6 +18,8 @@ from reidlab.data.heads import HEADS
 from reidlab.embedding.attributes import AttributePredictions
 from reidlab.evaluation import AttributeScores, HeadScores
 from reidlab.evaluation.attributes.truth import Targets
+from reidlab.evaluation.checks import check_whole
+from reidlab.plots.card import spoken
 from reidlab.plots.heatmap import PALE_TO_BLUE
 from reidlab.plots.page import BLACK, BLUE, GREY, ORANGE, VERMILLION, WIDTH, new_page, styled
 
@@ -26,8 +28,8 @@ Control = Mapping[str, tuple[float, float]]
 ROW = 0.31  # inches per head
 FEW = 4  # classes of a small table; four of these stand side by side, two of the others
 LEFT, RIGHT, ABOVE = 0.68, 0.42, 0.27  # inches around a table for names, numbers and its title
+UNCLEAR = "not clear"  # verdict of a margin
 DARK = 0.55  # share from which figures in a cell are white
-NAMES = {"up_color": "upper colour", "down_color": "lower colour"}
 
 
 @styled
@@ -41,7 +43,8 @@ def attribute_bars(
     """A row per head: the network's score and that of guessing, joined by a line.
 
     Accuracy at the left, balanced accuracy at the right. The line is blue where the network is
-    better, vermillion where it is worse; both means stand below.
+    better, vermillion where it is worse, and with `margins` grey where that is not clear among
+    so many heads, which may be though an interval leaves out guessing; both means stand below.
 
     Args:
         scores: of the network.
@@ -68,7 +71,7 @@ def attribute_bars(
     _panel(right, _balanced(scores), None if control is None else _own(control, 1), ends)
     left.set_title("accuracy")
     right.set_title("balanced accuracy")
-    words = [NAMES.get(name, name) for name in names]
+    words = [spoken(name) for name in names]
     left.set_yticks([*range(len(names)), len(names) + 0.4], [*words, "mean"], color=BLACK)
     left.set_ylim(len(names) + 0.95, -0.6)
     page.legend(handles=_keys(margins, control), loc="outside lower left", ncols=3)
@@ -131,10 +134,11 @@ def reliability_diagram(
         title: shown above.
 
     Raises:
-        ValueError: `bins` below 1, or targets that do not fit.
+        ValueError: `bins` below 1 or no whole number, or targets that do not fit.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599).
     """
+    check_whole("bins", bins, 1)
     found = reliability_bins(predictions, targets, bins)
     across = min(4, len(found))
     down = ceil(len(found) / across)
@@ -143,7 +147,7 @@ def reliability_diagram(
     panels = page.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     for axes, (name, one) in zip(panels.flat, found.items(), strict=False):
         _dots(axes, one)
-        axes.set_title(NAMES.get(name, name), fontsize=10)
+        axes.set_title(spoken(name), fontsize=10)
     for axes in panels.flat[len(found) :]:
         axes.set_axis_off()
     panels[0, 0].set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
@@ -185,6 +189,8 @@ def _panel(
     for i, (score, guess) in enumerate(rows):
         y = i + 0.4 * (i == len(rows) - 1)
         color = BLUE if score >= guess else VERMILLION
+        if margins and margins[i].verdict == UNCLEAR:
+            color = GREY
         axes.plot([guess, score], [y, y], color=color, lw=2, alpha=0.45, zorder=2)
         if margins:
             ends = np.clip([guess + margins[i].low, guess + margins[i].high], 0, 1)
@@ -192,7 +198,7 @@ def _panel(
         if control:
             axes.plot(control[i][0], y, **_CONTROL, zorder=4)
         axes.plot(guess, y, **_GUESS, zorder=4)
-        axes.plot(score, y, marker="o", ms=7, color=color, zorder=5)
+        axes.plot(score, y, marker="o", ms=6, color=color, zorder=5)
     axes.axhline(len(rows) - 1.3, color=GREY, lw=0.8)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.tick_params(axis="y", length=0)
@@ -201,22 +207,24 @@ def _panel(
     axes.set_xlim(max(low, -0.02), min(max(high, 1.0), 1.02))
 
 
-_GUESS: dict[str, Any] = {"marker": "o", "ms": 6, "mfc": "white", "mec": GREY, "mew": 1.6}
+# A ring wider than the network's dot: seen around it where both are equal.
+_GUESS: dict[str, Any] = {"marker": "o", "ms": 10, "mfc": "none", "mec": GREY, "mew": 1.4}
 _CONTROL: dict[str, Any] = {"marker": "D", "ms": 5.5, "color": ORANGE}
 
 
 def _keys(margins: Margins | None, control: object) -> list[Line2D]:
     """What the marks mean."""
-    keys = [
-        Line2D([], [], marker="o", ms=7, color=BLUE, lw=2, label="network, above guessing"),
-        Line2D([], [], marker="o", ms=7, color=VERMILLION, lw=2, label="network, below"),
-        Line2D([], [], ls="", label="guessing: the class that training had most", **_GUESS),
-    ]
+    sure = "clearly " if margins else ""
+    kinds = [(BLUE, f"network, {sure}above guessing"), (VERMILLION, f"network, {sure}below")]
+    kinds += [(GREY, "network, not clear")] if margins else []
+    keys = [Line2D([], [], marker="o", ms=6, color=c, lw=2, label=label) for c, label in kinds]
+    label = "guessing: the class that training had most"
+    keys.append(Line2D([], [], ls="", label=label, **_GUESS))
     if control:
         keys.append(Line2D([], [], ls="", label="control", **_CONTROL))
     if margins:
         label = f"{margins.confidence:.0%} interval of the lead"
-        keys.append(Line2D([], [], marker="|", ms=8, color=BLUE, lw=1.2, label=label))
+        keys.append(Line2D([], [], marker="|", ms=8, color=BLACK, lw=1.2, label=label))
     return keys
 
 
@@ -238,7 +246,7 @@ def _table(axes: Axes, head: HeadScores) -> None:
         text = f"{100 * shares[i, j]:.0f}"
         style: Any = {"color": ink, "fontsize": 9 if size == 2 else 8}
         axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", **style)
-    words = [name.replace("gray", "grey") for name in head.names]
+    words = [spoken(name) for name in head.names]
     middles = np.arange(size) + 0.5
     axes.set_xticks(middles, words, fontsize=8, color=BLACK, rotation=90 if size > 2 else 0)
     axes.set_yticks(middles, words, fontsize=8, color=BLACK)
@@ -246,7 +254,7 @@ def _table(axes: Axes, head: HeadScores) -> None:
         axes.text(size + 0.03 * size, i + 0.5, f"{number:,}", va="center", fontsize=7.5, color=GREY)
     axes.set(xlim=(0, size), ylim=(size, 0))
     axes.tick_params(length=0, pad=2)
-    axes.set_title(NAMES.get(head.head, head.head), fontsize=10)
+    axes.set_title(spoken(head.head), fontsize=10)
     axes.set_facecolor("#EFEFEF")
     axes.grid(False)
     for spine in axes.spines.values():

@@ -18,6 +18,7 @@ from torch import Tensor
 from reidlab.data.heads import HEADS
 from reidlab.data.images import read_image
 from reidlab.embedding.attributes import AttributePredictions
+from reidlab.evaluation.checks import check_whole
 from reidlab.plots.balance import CLOTH
 from reidlab.plots.page import (
     BLACK,
@@ -72,8 +73,9 @@ def attribute_card(
     Raises:
         ValueError: no images, neither pixels nor files, another shape, or a class that is none.
     """
-    if k < 1 or columns not in (1, 2):
-        raise ValueError(f"expected k of at least 1 and 1 or 2 columns, got {k=} and {columns=}")
+    check_whole("k", k, 1)
+    if columns not in (1, 2):
+        raise ValueError(f"expected 1 or 2 columns, got {columns!r}")
     crops = _crops(predictions, images, k)
     answers = truth_table(truth, predictions)
     columns = min(columns, len(crops))
@@ -193,7 +195,7 @@ def _table(
     axes.set(xlim=(0, width), ylim=(len(predictions.heads) - 0.5, -0.5))
     axes.set_gid("table")
     name, answer = 0.78, 0.86  # where the head ends and the answer begins
-    bar = (1.54, width - 1.54 - (1.18 if right else 0.44))  # its left, and probability 1
+    bar = (1.54, width - 1.54 - (1.32 if right else 0.44))  # its left, and probability 1
     for y, (head, logits) in enumerate(predictions.logits.items()):
         chances = logits[i].double().softmax(dim=0).tolist()
         best = int(logits[i].argmax())

@@ -18,6 +18,9 @@ BOOKKEEPING = {"epoch", "step", "lr", "seconds", "images", "images_per_second", 
 SCORES = {"map", "mean_ap", "minp", "mean_inp", "accuracy", "rank1", "rank-1", "rank_1"}
 DASHES = ("solid", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
+VAL_LOSS = "val_loss"
+NAMES = {"loss": "total", VAL_LOSS: "validation"}
+
 
 class HasRows(Protocol):
     """Whatever logs one row per epoch, such as a `History`."""
@@ -35,7 +38,8 @@ def training_curves(
     """Loss terms over the epochs, scores beside them where they were logged, learning rate below.
 
     Columns named `lr`, `epoch`, `seconds`, `images_per_second`, ... are no losses; scores are those
-    whose name starts with `val_`, and mAP, mINP, rank-1, accuracy. `loss` is the total.
+    whose name starts with `val_`, and mAP, mINP, rank-1, accuracy. `loss` is the total, `val_loss`
+    that of validation people, drawn beside it.
 
     Args:
         history: a `History`, or name -> one value per epoch.
@@ -46,7 +50,11 @@ def training_curves(
         ValueError: no epoch, no loss term, or columns of different lengths.
     """
     table = _columns(history)
-    scores = [name for name in table if name.startswith("val_") or name.lower() in SCORES]
+    scores = [
+        name
+        for name in table
+        if (name.startswith("val_") and name != VAL_LOSS) or name.lower() in SCORES
+    ]
     terms = [name for name in table if name not in scores and name not in BOOKKEEPING]
     if not terms:
         raise ValueError(f"expected at least one loss term, got the columns {', '.join(table)}")
@@ -143,7 +151,7 @@ def _lines(axes: Axes, epochs: Any, columns: dict[str, Any], *, legend: bool = T
             ls=dashes,
             marker="o" if few else None,
             ms=4,
-            label="total" if name == "loss" else name.removeprefix("val_"),
+            label=NAMES.get(name, name.removeprefix("val_")),
         )
     if legend:
         axes.legend()

@@ -27,6 +27,7 @@ from reidlab.plots.scatter import MARKERS, SIZES, project
 COLORS = (BLUE, ORANGE, BLACK, PURPLE)  # of the classes that are no colours
 SEVERAL = SKY  # points of "multi": a colour that no garment has
 PANEL, LEGEND = 3.25, 1.22  # inches
+ALONE = (WIDTH - LEGEND - 0.12, 4.6)  # width and height of a panel without neighbours, inches
 HEAD = 0.32  # inches above a panel
 
 
@@ -34,7 +35,7 @@ HEAD = 0.32  # inches above a panel
 def attribute_map(
     embeddings: Embeddings,
     classes: AttributePredictions | Mapping[str, Tensor],
-    heads: Sequence[str] = ("up_color", "down", "gender", "backpack"),
+    heads: Sequence[str] | str = ("up_color", "down", "gender", "backpack"),
     *,
     max_points: int = 1000,
     seed: int = 0,
@@ -50,7 +51,7 @@ def attribute_map(
         embeddings: N images.
         classes: of the same images, what a model answers, or head -> (N,) class index as
             `targets_of` gives it.
-        heads: a panel each.
+        heads: a panel each; one alone takes the whole width.
         max_points: images at most, drawn at random.
         seed: of that draw and of t-SNE.
         title: shown above.
@@ -62,20 +63,22 @@ def attribute_map(
     Source: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE" (JMLR 9).
     """
     table = classes.answers if isinstance(classes, AttributePredictions) else classes
+    heads = [heads] if isinstance(heads, str) else heads
     _check(embeddings, table, heads, max_points)
     generator = np.random.default_rng(seed)
     rows = np.sort(generator.permutation(len(embeddings))[:max_points])
     chosen = embeddings[torch.from_numpy(rows)]
     points = project(chosen.normalized().features.float().cpu().numpy(), seed)
     columns = min(2, len(heads))
-    above, step = 0.36 if title else 0.06, HEAD + PANEL + 0.1
+    across, down = (PANEL, PANEL) if columns == 2 else ALONE
+    above, step = 0.36 if title else 0.06, HEAD + down + 0.1
     page = new_page(above + step * math.ceil(len(heads) / columns))
     high = page.get_figheight()
     page.suptitle(title, x=0.01, y=1 - 0.07 / high, ha="left", va="top")
     for i, head in enumerate(heads):
         left = 0.06 + (PANEL + LEGEND) * (i % columns)
-        bottom = high - above - (i // columns) * step - HEAD - PANEL
-        axes = page.add_axes((left / WIDTH, bottom / high, PANEL / WIDTH, PANEL / high))
+        bottom = high - above - (i // columns) * step - HEAD - down
+        axes = page.add_axes((left / WIDTH, bottom / high, across / WIDTH, down / high))
         _panel(axes, head, points, table[head].cpu().numpy()[rows])
     return page
 

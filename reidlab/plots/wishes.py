@@ -5,6 +5,7 @@ Shapes: Q wishes, K places of the ranking, N gallery images.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -13,6 +14,7 @@ from matplotlib.patches import Patch
 from torch import Tensor
 
 from reidlab.data.heads import HEADS
+from reidlab.evaluation.checks import check_whole
 from reidlab.plots.card import UNKNOWN, spoken, truth_table
 from reidlab.plots.gallery import (
     FOOT,
@@ -34,6 +36,8 @@ Wanted = Mapping[str, frozenset[int]]
 
 SHORT = {"up_color": "upper", "down_color": "lower", "up": "sleeves", "down": "legs"}
 WORDS = 1.38  # inches that a wish's words take
+LINE = 0.17  # inches a line of them takes
+ACROSS = 10  # images side by side; more go on below
 
 
 @styled
@@ -57,34 +61,38 @@ def attribute_gallery(
         truth: head -> (N,) class index of the gallery images, as `targets_of` gives it; -1 where
             nobody says it.
         wishes: rows to show, positions in the ranking. None is the first four, or all of fewer.
-        k: images per row; a shorter ranking shows all it has.
+        k: images per wish, ten side by side; a shorter ranking shows all it has.
         title: shown above.
 
     Raises:
-        ValueError: no image paths, a wish outside the ranking, k < 1, or truth that does not
-            belong to these images.
+        ValueError: no image paths, a wish outside the ranking, k below 1 or no whole number, or
+            truth that does not belong to these images.
     """
-    rows = list(range(min(4, len(ranking.order))) if wishes is None else wishes)
+    rows = range(min(4, len(ranking.order))) if wishes is None else wishes
     _check(ranking, rows, k)
     known = truth_table(truth, ranking.predictions)
     k = min(k, ranking.order.shape[1])
     paths = ranking.predictions.paths
     height, width = image_size(paths[int(ranking.order[rows[0], 0])])
-    cell = (WIDTH - WORDS) / max(k, 4)  # inches
+    across = min(max(k, 4), ACROSS)
+    cell = (WIDTH - WORDS) / across  # inches
     image_width = 0.86 * cell
     image_height = min(image_width * height / width, 3.0)
-    row_height = HEAD + image_height + FOOT
+    step = HEAD + image_height + FOOT
+    said = [textwrap.wrap(str(ranking.wishes[q]), 15) for q in rows]
+    heights = [max(math.ceil(k / across) * step, HEAD + LINE * len(s) + 0.1) for s in said]
     top = 0.4 if title else 0.05
-    page = new_page(top + row_height * len(rows) + 0.3, sharpness=1.25)
+    page = new_page(top + sum(heights) + 0.3, sharpness=1.25)
     page.suptitle(title, x=0.01, y=1 - 0.08 / page.get_figheight(), ha="left", va="top")
     size = (PIXELS_HIGH, round(PIXELS_HIGH * image_width / image_height))
     judged = False
     for row, q in enumerate(rows):
-        bottom = page.get_figheight() - top - row * row_height - HEAD - image_height
-        _words(page, str(ranking.wishes[q]), bottom + image_height)
+        upper = page.get_figheight() - top - sum(heights[:row]) - HEAD
+        _words(page, said[row], upper)
         for column, shown in enumerate(_cells(ranking, known, q, k, int(cell / LETTER))):
             judged |= shown.frame is not NEUTRAL
-            left = WORDS + cell * (column + 0.07)
+            left = WORDS + cell * (column % across + 0.07)
+            bottom = upper - image_height - step * (column // across)
             axes = place_axes(page, left, bottom, image_width, image_height)
             axes.set_gid(f"row {row} column {column}")
             pixels = fit_pixels(shown.path, size)
@@ -94,11 +102,13 @@ def attribute_gallery(
 
 
 def _check(ranking: AttributeRanking, rows: Sequence[int], k: int) -> None:
-    if k < 1:
-        raise ValueError(f"expected at least one image per row, got k={k}")
+    check_whole("k", k, 1)
+    if isinstance(rows, str) or not isinstance(rows, Sequence):
+        raise ValueError(f"expected wishes as positions in the ranking such as [0], got {rows!r}")
     if not rows:
         raise ValueError("expected at least one wish to show, got none")
     for q in rows:
+        check_whole("each of wishes", q)
         if not 0 <= q < len(ranking.order):
             raise ValueError(f"expected wishes from 0 to {len(ranking.order) - 1}, got {q}")
     if not ranking.predictions.paths:
@@ -165,9 +175,8 @@ def _doubt(chances: Mapping[str, float]) -> str:
     return f"{SHORT.get(head, head)}?"
 
 
-def _words(page: PageFigure, wish: str, top: float) -> None:
+def _words(page: PageFigure, lines: Sequence[str], top: float) -> None:
     """A wish in bold at the left of its row."""
-    lines = textwrap.wrap(wish, 15)
     page.text(
         0.08 / WIDTH, top / page.get_figheight(), "\n".join(lines),
         ha="left", va="top", fontsize=9.5, fontweight="bold", color=BLACK, parse_math=False,

@@ -63,8 +63,8 @@ class TrainConfig:
     """Stop after so many epochs without a better one, and keep the best; None: train them all."""
     monitor: str = "val_loss"
     """The column of the log that says how good an epoch is, when there is a patience."""
-    monitor_best: Literal["lowest", "highest"] = "lowest"
-    """Whether less or more of it is better."""
+    monitor_best: Literal["lowest", "highest", None] = None
+    """Whether less or more of it is better; None: more of a val_ column, val_loss apart."""
     amp: bool | None = None
     """bfloat16 autocast; None: on CUDA only."""
     device: str | None = None
@@ -125,4 +125,13 @@ class TrainConfig:
     def identity(self) -> dict[str, Any]:
         """Every setting that changes the result, as plain JSON values."""
         neutral = ("device", "in_memory", "out", "restart", "tensorboard")
-        return {key: value for key, value in asdict(self).items() if key not in neutral}
+        neutral += ("monitor", "monitor_best") if self.patience is None else ()
+        found = asdict(self) | {"monitor_best": "lowest" if self.lower_is_better else "highest"}
+        return {key: value for key, value in found.items() if key not in neutral}
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether the best epoch is the one with the least of `monitor`."""
+        if self.monitor_best is not None:
+            return self.monitor_best == "lowest"
+        return not self.monitor.startswith("val_") or self.monitor == "val_loss"

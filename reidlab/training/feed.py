@@ -86,6 +86,11 @@ class TrainingData:
         tables = [sample.attributes for sample in samples if sample.attributes is not None]
         complete = len(tables) == len(samples)
         names = tables[0] if complete else ()
+        if any(table.keys() != tables[0].keys() for table in tables):
+            raise ValueError(
+                "the samples have different attribute columns; give all of them the labels of one "
+                "table: annotate(samples, read_attributes(FILE))"
+            )
         self.attributes = {n: torch.tensor([table[n] for table in tables]) for n in names}
 
     def _sampler(self) -> PKSampler | ShuffleSampler:

@@ -23,7 +23,7 @@ from reidlab.training.feed import TrainingData
 from reidlab.training.history import History
 from reidlab.training.objective import Loss, Objective, Optimizers
 from reidlab.training.processes import together
-from reidlab.training.stopping import Patience
+from reidlab.training.stopping import Patience, check_watched
 
 MANY_TERMS = 5  # of a loss: beyond that the bar shows their sum only
 
@@ -69,6 +69,7 @@ def fit(
     with together() as team:
         device = team.device(config.device)
         check_wanted(config.tensorboard)
+        check_watched(config, on_epoch is not None)
         data = TrainingData(samples, preprocess_of(model), config, team, progress=progress)
         check_classes(model, len(data.ids))
         objective = Objective(model, loss)

@@ -23,12 +23,31 @@ def best_epoch(rows: Sequence[Mapping[str, float]], config: TrainConfig) -> int:
         if name not in row:
             raise ValueError(
                 f"patience={config.patience} watches {name!r}, which epoch {number} does not have: "
-                f"it has {', '.join(row)}. Pass on_epoch that returns it, or set monitor"
+                f"it has {', '.join(row)}. Set monitor (--monitor) to one of these, or let "
+                "on_epoch return it"
             )
-        value = row[name] if config.monitor_best == "lowest" else -row[name]
+        value = row[name] if config.lower_is_better else -row[name]
         if value < best:
             found, best = number, value
     return found
+
+
+def check_watched(config: TrainConfig, judged: bool) -> None:
+    """Raise before the first epoch when nobody can give the number that is watched.
+
+    Args:
+        config: says what is watched.
+        judged: whether there is an `on_epoch`.
+
+    Raises:
+        ValueError: a patience for a number about validation people, and no `on_epoch`.
+    """
+    if config.patience is not None and config.monitor.startswith("val_") and not judged:
+        raise ValueError(
+            f"patience={config.patience} watches {config.monitor!r}, which only on_epoch can give; "
+            "pass on_epoch, for attributes attribute_validation(held_out, weights=...), or set "
+            "patience=None to train all epochs"
+        )
 
 
 class Patience:

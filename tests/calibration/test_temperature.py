@@ -225,6 +225,23 @@ def test_other_files_are_refused(tmp_path):
             AttributeCalibration.load(tmp_path / "c.json")
 
 
+@pytest.mark.parametrize(
+    ("temperatures", "weights", "message"),
+    [
+        ({"hat": None}, {"hat": [1, 1]}, "hat: expected a temperature from 0.25 to 10.0, got None"),
+        ({"hat": "1"}, {"hat": [1, 1]}, "hat: expected a temperature"),
+        ({"hat": 1.0}, {"hat": None}, "hat: expected a weight of 0 or more .* got None"),
+        ({"hat": 1.0}, {"hat": [1, "x"]}, "hat: expected a weight of 0 or more"),
+        ({"hat": None}, None, "expected weights by head, got None"),
+        (None, {"hat": [1, 1]}, "expected temperatures by head, got None"),
+        (["hat"], ["hat"], "expected temperatures by head"),
+    ],
+)
+def test_what_is_no_number_is_refused(temperatures, weights, message):
+    with pytest.raises(ValueError, match=message):
+        AttributeCalibration(temperatures, weights, 1, 1)
+
+
 def test_heads_and_weights_are_checked(fitted):
     logits, truth = drawn(0, "bag", 20)
     predictions = predicted({"bag": logits})

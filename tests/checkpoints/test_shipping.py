@@ -43,8 +43,35 @@ def test_the_card_keeps_what_was_learnt_and_forgets_the_machine(run, tmp_path):
 
 def test_a_model_of_a_private_folder_is_not_shipped(run, tmp_path):
     save_model(run[0], run[1], CARD | {"data": {"read": str(tmp_path / "people")}})
-    with pytest.raises(ValueError, match="a folder of this machine; train on a dataset that has"):
+    with pytest.raises(ValueError, match="a place on this machine; train on a dataset that has"):
         ship_model(run[0], "small", tmp_path / "shipped")
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        CARD | {"data": {"read": "C:\\people"}},
+        CARD | {"data": {"read": "synthetic", "root": "/home/me/data"}},
+        CARD | {"notes": [{"deep": "~/runs/mine"}]},
+        {name: value for name, value in CARD.items() if name != "data"},
+    ],
+)
+def test_no_place_of_a_machine_hides_in_a_card(run, tmp_path, card):
+    save_model(run[0], run[1], card)
+    with pytest.raises(ValueError, match="a place on this machine|does not say what it was"):
+        ship_model(run[0], "small", tmp_path / "shipped")
+    assert not (tmp_path / "shipped").exists()
+
+
+def test_what_is_no_run_or_no_name_is_refused(run, tmp_path):
+    with pytest.raises(ValueError, match="expected a name of letters"):
+        ship_model(run[0], "../small", tmp_path)
+    with pytest.raises(ValueError, match="no model at"):
+        ship_model(tmp_path / "nowhere", "small", tmp_path)
+    file = ship_model(run[0] / "model.safetensors", "again", tmp_path)  # a file will do
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(ValueError, match="is damaged"):
+        ship_model(file, "small", tmp_path)
 
 
 def test_the_starting_weights_of_the_recipes_are_there_and_name_their_data():

@@ -72,6 +72,8 @@ def test_the_statements_are_about_these_arms(tiny):
     for statement, kinds in zip(
         tiny.statements[-2:], (("balanced", "guess"), ("accuracy", "majority")), strict=True
     ):
+        assert statement.opponent == "guessing"
+        assert {m.title for m in statement.measures} >= {"upper colour", "lower colour", "hat"}
         heads = [(m.name, m.against) for m in statement.measures]
         assert heads == [(f"{kinds[0]}/{head}", f"{kinds[1]}/{head}") for head in HEADS]
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ def test_the_interval_is_that_of_the_paired_t_test(pairs, confidence):
         return
     effect = Effect(SCORE, tuple(range(len(pairs))), treated, controls, confidence)
     expected = stats.ttest_rel(treated, controls).confidence_interval(confidence)
-    assert effect.interval == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-12)
-    assert effect.mean == pytest.approx(differences.mean())
+    assert effect.interval == pytest.approx((expected.low, expected.high), rel=1e-9, abs=1e-7)
+    assert effect.mean == pytest.approx(differences.mean(), abs=1e-9)
     significant = stats.ttest_rel(treated, controls).pvalue < 1 - confidence
     assert (effect.verdict != "not visible") == significant
 
@@ -42,10 +43,11 @@ def effect(treated, controls, **options):
 @pytest.mark.parametrize(
     ("treated", "verdict"),
     [
-        ((0.80, 0.81, 0.82), "holds"),
-        ((0.60, 0.61, 0.62), "contradicted"),
+        ((0.80, 0.81, 0.83), "holds"),
+        ((0.60, 0.61, 0.63), "contradicted"),
         ((0.50, 0.90, 0.72), "not visible"),
-        ((0.70, 0.71, 0.72), "not visible"),  # all differences are 0
+        ((0.70, 0.71, 0.72), "all seeds alike"),
+        ((0.80, 0.81, 0.82), "all seeds alike"),  # up to rounding
     ],
 )
 def test_the_verdict_says_on_which_side_of_zero_the_interval_lies(treated, verdict):
@@ -53,6 +55,14 @@ def test_the_verdict_says_on_which_side_of_zero_the_interval_lies(treated, verdi
     assert effect(treated, controls).verdict == verdict
     opposite = {"holds": "contradicted", "contradicted": "holds"}.get(verdict, verdict)
     assert effect(treated, controls, better="lower").verdict == opposite
+
+
+def test_rounding_is_no_difference():
+    found = effect((0.1 + 0.2, 0.1 + 0.2), (0.3, 0.3))
+    assert found.differences == (0, 0) and found.interval == (0, 0)
+    assert found.verdict == "all seeds alike"
+    kept = effect((0.3 + 2e-9, 0.3 + 5e-9), (0.3, 0.3))
+    assert kept.differences == pytest.approx((2e-9, 5e-9)) and kept.verdict == "not visible"
 
 
 def test_less_is_better_where_the_measure_says_so():
@@ -63,6 +73,7 @@ def test_less_is_better_where_the_measure_says_so():
 
 def test_values_are_printed_in_their_unit():
     assert SCORE.text(0.8123) == "81.2 %" and SCORE.points == "points"
+    assert SCORE.text(-1e-5) == "0.0 %"
     epochs = Measure("epochs", "epochs run", unit="epochs")
     assert epochs.text(13) == "13 epochs" and epochs.points == "epochs"
     assert (SCORE.scaled(0.5), epochs.scaled(0.5)) == (50, 0.5)
@@ -150,6 +161,20 @@ def test_the_control_may_be_another_measure_of_the_same_run():
         stated()
 
 
+def test_what_the_treatment_is_compared_with_has_a_name():
+    both = runs(a={"m": UP, "guess": BASE})
+    own = stated(Measure("m", "m", against="guess"), control="a")
+    assert "a against guess" in str(judge(own, both))
+    assert "a against guessing" in str(judge(replace(own, versus="guessing"), both))
+
+
+def test_seeds_that_are_all_alike_decide_nothing():
+    same = [0.8, 0.81, 0.821]  # 0.1 above BASE with every seed
+    assert verdict_of(same).verdict == verdict_of(same, same).verdict == "all seeds alike"
+    assert verdict_of(same, UP).summary == "not visible (1 holds, 1 all seeds alike)"
+    assert verdict_of(same, DOWN).verdict == "contradicted"
+
+
 def test_a_claim_without_two_common_seeds_is_not_measured():
     both = runs(a={"m": UP}, b={"m": BASE})
     both["b"] = {2: {"m": 0.5}}
@@ -172,7 +197,9 @@ def test_a_claim_explains_itself():
     assert "s: not visible (1 holds, 1 not visible)" in text
     assert "It helps (a report)" in text and "mechanism because" in text
     assert "a against b" in text
-    assert "95% for 2 measures at once (Bonferroni)" in text.replace(",", "")
+    assert "95% for 2 measures simultaneously (Bonferroni; stricter than a claim that all" in text
+    assert "same test people in all runs: the interval is about seeds, not about other" in text
+    assert "simultaneously" not in str(verdict_of(UP))
     assert "over 3 seeds, Student's t with 2 degrees of freedom" in text
     assert "m0: 82.0 % against 71.0 %, +11 points" in text
     assert isinstance(claim, Claim) and claim.effect("m1").verdict == "not visible"

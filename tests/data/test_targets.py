@@ -35,8 +35,14 @@ def test_a_batch_of_codes_gives_what_one_person_after_the_other_gives(people):
 def test_what_is_missing_or_unknown_is_named():
     row = labels_of(dict.fromkeys(HEADS, 0))
     codes = {name: torch.tensor([code]) for name, code in row.items()}
-    with pytest.raises(ValueError, match="unknown attribute 'shoes'"):
-        targets(codes, ["shoes"])
+    for unknown in ("shoes", "upblack"):  # a column is no head
+        with pytest.raises(ValueError, match=f"unknown attribute '{unknown}'"):
+            targets(codes, [unknown])
+        with pytest.raises(ValueError, match=f"unknown attribute '{unknown}'"):
+            targets_of([sample(7, row)], [unknown])
+    for code in (0, 5):
+        with pytest.raises(ValueError, match=rf"codes of age from 1 to 4 .* got \[{code}\]"):
+            targets(codes | {"age": torch.tensor([code])})
     del codes["hat"]
     with pytest.raises(ValueError, match="expected the 27 attribute columns, hat missing"):
         targets(codes)

@@ -10,6 +10,7 @@ from reidlab.data.attributes import HEADS
 from reidlab.data.wish_words import KNOWN, NOUNS, SYNONYMS
 from reidlab.data.wishes import Wish, read_wish, wish_of
 
+NOT_RED = tuple(name for name in HEADS["up_color"] if name != "red")
 UNDERSTOOD = {
     "hat": {"hat": "yes"},
     "no hat": {"hat": "no"},
@@ -72,6 +73,16 @@ UNDERSTOOD = {
     "without a hat and with a bag": {"hat": "no", "bag": "yes"},
     "not wearing a hat": {"hat": "no"},
     "red top and no hat": {"up_color": "red", "hat": "no"},
+    "man but no hat": {"gender": "male", "hat": "no"},
+    "neither hat nor bag": {"hat": "no", "bag": "no"},
+    "neither young nor old": {"age": ("teenager", "adult")},
+    "boy or teenage boy": {"age": ("young", "teenager"), "gender": "male"},
+    "girls": {"age": "young", "gender": "female"},
+    "short-sleeved red top or short-sleeved blue top": {"up": "short", "up_color": ("red", "blue")},
+    "no long-sleeved top": {"up": "short"},
+    "no long sleeves": {"up": "short"},
+    "short-sleeved man": {"up": "short", "gender": "male"},
+    "no red top, short sleeves": {"up": "short", "up_color": NOT_RED},
 }  # fmt: skip
 
 
@@ -118,17 +129,39 @@ REFUSED = {
     "no no hat": "turns nothing round, or twice",
     "red no top": "turns nothing round, or twice",
     "bag or hat": "'or' joins values of one attribute, not of bag and hat",
-    "boy or girl": "'or' joins values of one attribute, not of age and gender",
+    "boy or girl": "anybody fulfils the gender of 'boy or girl'; leave it out",
+    "boy or man": "^'boy or man': only one of 'boy' and 'man' says the age, which 'or' cannot join",
+    "man or boy": "^'man or boy': only one of 'man' and 'boy' says the age",
+    "girl or woman": "only one of 'girl' and 'woman' says the age",
+    "woman or girl": "only one of 'woman' and 'girl' says the age",
+    "teenage boy or man": "only one of 'teenage boy' and 'man' says the age",
+    "grey trousers or jeans": "only one of 'grey trousers' and 'trousers' says the down_color",
+    "jeans or grey trousers": "only one of 'trousers' and 'grey trousers' says the down_color",
+    "short-sleeved red top or blue top": "not of up and up_color",
+    "blue top or short-sleeved red top": "not of up and up_color",
+    "red short-sleeved or blue top": "stands between a colour and its top",
+    "no boy": "'no boy' speaks about age and gender; ask for one",
+    "no young girl": "'no girl' speaks about age and gender; ask for one",
+    "no bag or boy": "'no boy' speaks about age and gender",
+    "no long-sleeved red top": "'no long-sleeved red top' speaks about up and up_color; ask",
+    "no red long-sleeved top": "'no long-sleeved red top' speaks about up and up_color; ask",
+    "man with no short-sleeved white shirt": "'no short-sleeved white top' speaks about up and up_",
+    "no red top with short sleeves": "does 'no' hold for both",
+    "no short-sleeved man": "does 'no' hold for both",
+    "girl in a red dress": "^'girl in a red dress': down_color has no class 'red'",
+    "long or short hair": "anybody fulfils 'long or short hair'; leave it out",
+    "hat or no hat": "anybody fulfils 'hat or no hat'; leave it out",
+    "no red but blue top": "^'no red': red what",
     "red or trousers": "'or' stands before 'trousers'",
     "red or long trousers": "'or' stands between a colour and a length",
     "no shorts": "'no short trousers' speaks about clothes and down; ask for one",
     "no hat and bag": "does 'no' hold for both",
-    "man or woman": r"gender: expected some but not all of 0 male, 1 female; got \[0, 1\]",
+    "man or woman": "^'man or woman': anybody fulfils 'man or woman'; leave it out$",
     "": "expected something to look for, got nothing; understood are",
     "a person, with": "expected something to look for, got nothing",
     "colour=red": "unknown attribute 'colour'",
     "up_colour=red": r"unknown attribute 'up_colour' \(did you mean up_color\?\)",
-    "hat=maybe": "hat has no class 'maybe'; expected no, yes",
+    "hat=maybe": "^'hat=maybe': hat has no class 'maybe'; expected no, yes",
     "hat=": "hat has no class ''",
     "up_color=gren": r"up_color has no class 'gren' \(did you mean green",
 }
@@ -185,6 +218,24 @@ def test_known_words_in_any_order_are_read_or_refused(words, commas):
         assert read_wish(str(wish)) == wish
 
 
+SAID = ["", "long ", "short ", "red ", "red or blue ", "short-sleeved ", "short-sleeved red "]
+NAMED = sorted(word for word in {*NOUNS, *SYNONYMS} if word not in ("no", ""))
+
+
+@given(
+    first=st.sampled_from(SAID), noun=st.sampled_from(NAMED), rest=st.sampled_from(["", " or boy"])
+)
+@settings(max_examples=400, deadline=None)
+def test_no_never_wants_what_the_words_alone_want(first, noun, rest):
+    text = f"{first}{noun}{rest}"
+    try:
+        plain, turned = read_wish(text), read_wish(f"no {text}")
+    except ValueError:
+        return
+    for head, classes in plain.wanted.items():
+        assert not classes & turned.wanted.get(head, frozenset()), text
+
+
 @given(text=st.text(max_size=30))
 @settings(max_examples=200, deadline=None)
 def test_any_text_is_read_or_refused(text):
@@ -228,6 +279,8 @@ def test_a_wish_may_be_given_by_names():
         ({"hat": "red"}, "hat has no class 'red'; expected no, yes"),
         ({"hat": ()}, r"hat: expected some but not all of 0 no, 1 yes; got \[\]"),
         ({"hat": ("no", "yes")}, r"got \[0, 1\]"),
+        ({"hat": True}, "hat: expected a class name or several, got True"),
+        ({"hat": [1]}, r"hat: expected a class name or several, got \[1\]"),
     ):
         with pytest.raises(ValueError, match=message):
             wish_of(wanted)
@@ -239,6 +292,12 @@ def test_classes_that_are_not_there_are_refused(classes):
         Wish({"hat": frozenset(classes)})
     with pytest.raises(ValueError, match="unknown attribute 'shoes'"):
         Wish({"shoes": frozenset([0])})
+
+
+@pytest.mark.parametrize("wanted", [{"hat": 1}, {"hat": None}, {"hat": "1"}, None, 3])
+def test_what_is_no_set_of_classes_is_refused(wanted):
+    with pytest.raises(ValueError, match="expected .*class indices"):
+        Wish(wanted)
 
 
 def test_every_word_of_the_vocabulary_leads_to_a_noun():

@@ -214,8 +214,11 @@ def test_samples_bring_their_own_truth():
     found = evaluate_attribute_search(predictions, samples, WISHES)
     expected = evaluate_attribute_search(predictions, targets, WISHES)
     np.testing.assert_array_equal(found.ap, expected.ap)
-    for wrong in (samples[::-1], samples[:-1]):
-        with pytest.raises(ValueError, match="expected the 36 samples that were predicted"):
+    for wrong, message in (
+        (samples[::-1], "row 0: predicted for person"),
+        (samples[:-1], "expected the 36 samples that were predicted, got 35"),
+    ):
+        with pytest.raises(ValueError, match=message):
             evaluate_attribute_search(predictions, wrong, WISHES)
     nobody = [*samples[:-1], Sample(Path("x.jpg"), samples[-1].pid, 1)]
     with pytest.raises(ValueError, match=r"x\.jpg: nobody says which attributes"):
@@ -226,10 +229,11 @@ def test_targets_must_belong_to_the_predictions():
     predictions, targets = gallery(4)
     hat = targets["hat"]
     for wrong, message in (
-        ({"age": targets["age"]}, "targets lack hat, which is wished for; got age"),
-        ({"hat": hat[:-1]}, r"hat: expected targets of shape \(12,\), got \(11,\)"),
-        ({"hat": hat.clone().fill_(2)}, "hat: target 2 of image 0, expected 0 to 1"),
-        ({"hat": hat.clone().index_fill_(0, torch.tensor(5), -1)}, "target -1 of image 5"),
+        ({"age": targets["age"]}, "expected targets of hat, got those of age"),
+        ({"hat": hat[:-1]}, "hat: expected a whole number for each of 12 images, got"),
+        ({"hat": hat.double()}, "hat: expected a whole number for each of 12 images, got float64"),
+        ({"hat": hat.clone().fill_(2)}, "hat: row 0 is of class 2, expected 0 to 1"),
+        ({"hat": hat.clone().index_fill_(0, torch.tensor(5), -1)}, "row 5 is of class -1"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate_attribute_search(predictions, wrong, "hat")
@@ -250,7 +254,28 @@ def test_people_need_ids_and_one_truth():
     with pytest.raises(ValueError, match=expected):
         evaluate_attribute_search(predictions, targets, "hat", by="person")
     evaluate_attribute_search(predictions, targets, "hat")
-    for pid in (0, -1, -2):
+    for pid, by in itertools.product((0, -1, -2), ("person", "image")):
         predictions.pids[7] = pid
-        with pytest.raises(ValueError, match=rf"image 7 shows none \(person {pid}\)"):
-            evaluate_attribute_search(predictions, targets, "hat", by="person")
+        with pytest.raises(ValueError, match=rf"row 7 shows nobody .* \(person id {pid}\)"):
+            evaluate_attribute_search(predictions, targets, "hat", by=by)
+
+
+def test_people_who_tie_rank_by_their_first_image():
+    pids = torch.tensor([9, 4, 9, 2, 4, 2])
+    predictions = AttributePredictions({"hat": torch.zeros(6, 2)}, pids, pids)
+    for pid, place in ((9, 1), (4, 2), (2, 3)):
+        scores = evaluate_attribute_search(
+            predictions, {"hat": (pids == pid).long()}, "hat", by="person"
+        )
+        assert scores.ap.tolist() == [1 / place]
+
+
+@pytest.mark.parametrize("wish", [None, 5, {"hat": True}, [None]])
+def test_what_is_no_wish_is_refused(wish):
+    predictions, targets = gallery(4)
+    for call in (
+        lambda: rank_by_attributes(predictions, wish),
+        lambda: evaluate_attribute_search(predictions, targets, wish),
+    ):
+        with pytest.raises(ValueError, match="expected a (wish|text|class name)"):
+            call()

@@ -1,5 +1,7 @@
 """The attribute network: names, shapes, what separates its two kinds of heads, where it starts."""
 
+import json
+
 import pytest
 import torch
 
@@ -93,6 +95,23 @@ def test_a_saved_network_comes_back_with_the_names_of_its_classes(tmp_path):
         assert torch.equal(back(images()).logits[head], logits)
 
 
+def test_a_head_reads_the_mean_of_the_map():
+    model = attributes_small(**TINY).eval()
+    found = model.trunk(images()).flatten(2).mean(dim=2)  # (B, D, h, w) -> (B, D)
+    torch.testing.assert_close(model.embed(images()), found)
+    linear = model.heads["age"][1]
+    torch.testing.assert_close(model(images()).logits["age"], linear(found))
+
+
+def test_classes_in_another_order_are_refused(tmp_path):
+    file = save_model(tmp_path, attributes_small(**TINY), {}).with_suffix(".json")
+    card = json.loads(file.read_text())
+    card["origin"]["classes"]["age"].reverse()
+    file.write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="its logits mean .*old.*those of this version"):
+        load_model(tmp_path)
+
+
 def test_the_same_seed_gives_the_same_network_and_the_catalogue_knows_it():
     first, again, other = (build("attributes_small", seed=seed, **TINY) for seed in (1, 1, 2))
     assert torch.equal(first.trunk.conv1.weight, again.trunk.conv1.weight)
@@ -120,3 +139,6 @@ def test_a_trunk_that_does_not_fit_is_refused(tmp_path):
         attributes_small(pretrained=tmp_path / "deep", **TINY)
     with pytest.raises(ValueError, match="no trained network at nowhere: expected a run's folder"):
         attributes_small(pretrained="nowhere", **TINY)
+    for nothing in ("", True):
+        with pytest.raises(ValueError, match="expected a checkpoint's name"):
+            attributes_small(pretrained=nothing, **TINY)

@@ -5,6 +5,8 @@
 With "die" the second process is killed in the middle of the second epoch of the first network.
 """
 
+import dataclasses
+import functools
 import json
 import os
 import signal
@@ -14,9 +16,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from reidlab.data.heads import HEADS, labels_of
 from reidlab.data.readers import read_dataset
+from reidlab.data.targets import weights_of
 from reidlab.data.transforms import EvalTransform, TrainTransform
-from reidlab.losses import ReidCenterLoss, reid_loss
+from reidlab.losses import ReidCenterLoss, attribute_loss, reid_loss
+from reidlab.models.attributes import attributes_small
 from reidlab.models.baseline import baseline_small
 from reidlab.models.layers import Branches
 from reidlab.training import TrainConfig, fit, together
@@ -68,8 +73,14 @@ def noting(model, batch):
 noting.seeds = set()
 
 
+def labelled(sample):
+    """A person with attributes, rare and frequent ones."""
+    classes = {head: int(sample.pid == 1) for head in HEADS}
+    return dataclasses.replace(sample, attributes=labels_of(classes))
+
+
 def main(data, out, run=None, die=None):
-    people = read_dataset(data).train
+    people = [labelled(sample) for sample in read_dataset(data).train]
     logs, called = {}, []
     noisy = TrainTransform(pad=2, erase=0.9)
     cases = {
@@ -78,6 +89,11 @@ def main(data, out, run=None, die=None):
         "centers": (Norms(), ReidCenterLoss(4, 8, center_weight=0.1), {"loss_lr": 0.1}),
         "batch norm": (baseline_small(4, width=8, image_size=SIZE), reid_loss, {}),
         "shuffle": (Norms(), noting, {"sampler": "shuffle"}),
+        "weights": (
+            attributes_small(width=8, image_size=SIZE, dropout=0.0),
+            functools.partial(attribute_loss, **weights_of(people)),
+            {"sampler": "shuffle", "freeze_norm": True},
+        ),
     }
     with together() as team:
         for name, (model, loss, changes) in cases.items():

@@ -57,7 +57,7 @@ def difference(one, two):
     return max(abs(a[k] - b[k]) for a, b in zip(one, two, strict=True) for k in a)
 
 
-@pytest.mark.parametrize("case", ["frozen", "norms", "centers", "shuffle"])
+@pytest.mark.parametrize("case", ["frozen", "norms", "centers", "shuffle", "weights"])
 def test_two_processes_log_the_losses_of_one(both, case):
     one, two, _ = both
     assert len(one[case]) == 3 and one[case][0]["loss"] != one[case][2]["loss"]
@@ -70,7 +70,7 @@ def test_every_process_knows_the_whole_log(both):
     assert [first[case] for case in first if case not in own] == [
         second[case] for case in first if case not in own
     ]
-    assert len(first["called"]) == 15 and second["called"] == []  # one process evaluates
+    assert len(first["called"]) == 18 and second["called"] == []  # one process evaluates
     assert [row["seen"] for row in first["norms"]] == [1, 2, 3]
 
 

@@ -47,8 +47,17 @@ def rows(*values):
     ],
 )
 def test_the_best_epoch_is_the_first_of_the_best(values, lowest, highest):
-    for kind, expected in (("lowest", lowest), ("highest", highest)):
+    for kind, expected in (("lowest", lowest), (None, lowest), ("highest", highest)):
         assert best_epoch(rows(*values), TrainConfig(patience=3, monitor_best=kind)) == expected
+
+
+def test_more_of_a_score_is_better_unless_somebody_says_otherwise():
+    better = {"val_loss": True, "loss": True, "hat": True, "val_mAP": False, "val_accuracy": False}
+    for name, lower in better.items():
+        assert TrainConfig(monitor=name).lower_is_better is lower
+        assert TrainConfig(monitor=name, monitor_best="lowest").lower_is_better
+    assert "monitor" not in TrainConfig(monitor="loss").identity()
+    assert TrainConfig(patience=2, monitor="val_mAP").identity()["monitor_best"] == "highest"
 
 
 def test_patience_counts_epochs_since_the_best_one():
@@ -111,8 +120,10 @@ def test_an_interrupted_run_stops_at_the_same_epoch_with_the_same_weights(
 
 def test_a_column_that_nobody_adds_is_named(people):
     config = TrainConfig(**TINY, epochs=2, patience=1)
-    with pytest.raises(ValueError, match="patience=1 watches 'val_loss', which epoch 1 does not"):
+    with pytest.raises(ValueError, match="patience=1 watches 'val_loss', which only on_epoch can"):
         fit(tiny_model(), people, reid_loss, config)
+    with pytest.raises(ValueError, match="patience=1 watches 'val_loss', which epoch 1 does not"):
+        fit(tiny_model(), people, reid_loss, config, on_epoch=lambda *_: {"val_mAP": 0.5})
     watched = TrainConfig(**TINY, epochs=2, patience=1, monitor="loss")
     assert len(fit(tiny_model(), people, reid_loss, watched)) <= 2
 

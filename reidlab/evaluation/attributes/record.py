@@ -6,7 +6,7 @@ Shapes: n classes of a head. Shares are in [0, 1], NaN where they would divide b
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reidlab.data.heads import HEADS
+from reidlab.evaluation.attributes.instance import InstanceScores, plain
 from reidlab.evaluation.record import aligned
 
 Integers = NDArray[np.int64]
@@ -114,9 +115,9 @@ class HeadScores:
             name: {
                 "images": int(self.support[i]),
                 "people": int(self.people[i]),
-                "precision": _plain(self.precision[i]),
-                "recall": _plain(self.recall[i]),
-                "f1": _plain(self.f1[i]),
+                "precision": plain(self.precision[i]),
+                "recall": plain(self.recall[i]),
+                "f1": plain(self.f1[i]),
             }
             for i, name in enumerate(self.names)
         }
@@ -131,29 +132,6 @@ class HeadScores:
         }
 
 
-@dataclass(frozen=True)
-class InstanceScores:
-    """Scores per image, Y being the positive labels that are true and P those predicted.
-
-    Args:
-        accuracy: mean of |Y and P| / |Y or P|.
-        precision: mean of |Y and P| / |P|.
-        recall: mean of |Y and P| / |Y|.
-        images: how many images these are means of: those with a positive label.
-    """
-
-    accuracy: float
-    precision: float
-    recall: float
-    images: int
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of the mean precision and the mean recall."""
-        total = self.precision + self.recall
-        return 2 * self.precision * self.recall / total if total else 0.0
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class AttributeScores:
     """What `evaluate_attributes` found; `print(scores)` shows a row per head.
@@ -161,6 +139,7 @@ class AttributeScores:
     Args:
         heads: name -> scores.
         instance: scores per image.
+        majority_instance: those of guessing.
         images: how many were asked.
         people: how many they show.
         source: the data, as the predictions name it.
@@ -168,6 +147,7 @@ class AttributeScores:
 
     heads: dict[str, HeadScores]
     instance: InstanceScores
+    majority_instance: InstanceScores
     images: int
     people: int
     source: str = ""
@@ -207,6 +187,11 @@ class AttributeScores:
         values = list(self.label_accuracies.values())
         return float(np.mean(values)) if values else float("nan")
 
+    @property
+    def majority_label_mean(self) -> float:
+        """The mA of guessing: of each label either all positives are right or all negatives."""
+        return 0.5 if self.label_accuracies else float("nan")
+
     def as_dict(self) -> dict[str, Any]:
         """All of it for a JSON file; None in place of NaN."""
         return {
@@ -217,11 +202,10 @@ class AttributeScores:
             "mean_majority_accuracy": self.mean_majority_accuracy,
             "mean_balanced_accuracy": self.mean_balanced_accuracy,
             "mean_majority_balanced_accuracy": self.mean_majority_balanced_accuracy,
-            "label_mean": _plain(self.label_mean),
-            "instance": {
-                name: _plain(value)
-                for name, value in (asdict(self.instance) | {"f1": self.instance.f1}).items()
-            },
+            "label_mean": plain(self.label_mean),
+            "majority_label_mean": plain(self.majority_label_mean),
+            "instance": self.instance.as_dict(),
+            "majority_instance": self.majority_instance.as_dict(),
             "heads": {name: head.as_dict() for name, head in self.heads.items()},
         }
 
@@ -240,7 +224,6 @@ class AttributeScores:
         means = (self.mean_accuracy, self.mean_majority_accuracy)
         means += (self.mean_balanced_accuracy, self.mean_majority_balanced_accuracy)
         last = dict(zip(rows[0], ("mean", *map(_percent, means), "", "", "", ""), strict=True))
-        by_image = self.instance
         return "\n".join(
             [
                 aligned([*rows, last]),
@@ -248,11 +231,22 @@ class AttributeScores:
                 + (f", {self.source}" if self.source else "")
                 + "; majority: always the class that training had most"
                 + self._absent(),
-                f"mA {_percent(self.label_mean).strip()} over {len(self.label_accuracies)} binary "
-                f"labels; by image: accuracy {by_image.accuracy:.1%}, precision "
-                f"{by_image.precision:.1%}, recall {by_image.recall:.1%}, F1 {by_image.f1:.1%}",
+                f"mA {self.label_mean:.1%} (majority {self.majority_label_mean:.1%}) over "
+                f"{len(self.label_accuracies)} binary labels",
+                f"by image: {self._by_image()}",
             ]
         )
+
+    def _by_image(self) -> str:
+        """The scores per image, beside those of guessing."""
+        own, guess = self.instance, self.majority_instance
+        pairs = {
+            "accuracy": (own.accuracy, guess.accuracy),
+            "precision": (own.precision, guess.precision),
+            "recall": (own.recall, guess.recall),
+            "F1": (own.f1, guess.f1),
+        }
+        return ", ".join(f"{name} {a:.1%} (majority {b:.1%})" for name, (a, b) in pairs.items())
 
     def _absent(self) -> str:
         """Which classes nobody has, so that no score speaks of them."""
@@ -286,10 +280,6 @@ def _cells(name: str, head: HeadScores) -> dict[str, str]:
 
 def _percent(share: float) -> str:
     return f"{share:6.1%}"
-
-
-def _plain(value: float) -> float | None:
-    return None if np.isnan(value) else value if isinstance(value, int) else float(value)
 
 
 def _shares(part: Integers, whole: Integers) -> Floats:

@@ -11,12 +11,8 @@ import numpy as np
 
 from reidlab.data.heads import HEADS
 from reidlab.embedding.attributes import AttributePredictions
-from reidlab.evaluation.attributes.record import (
-    AttributeScores,
-    HeadScores,
-    InstanceScores,
-    Integers,
-)
+from reidlab.evaluation.attributes.instance import InstanceScores
+from reidlab.evaluation.attributes.record import AttributeScores, HeadScores, Integers
 from reidlab.evaluation.attributes.truth import Targets, Training, majority_classes, true_classes
 
 
@@ -60,10 +56,10 @@ def evaluate_attributes(
     return AttributeScores(
         scores,
         _instance_scores(truth, answers),
+        _instance_scores(truth, guesses),
         len(predictions),
         len(people),
         predictions.source,
-        _instance_scores(truth, guesses),
     )
 
 

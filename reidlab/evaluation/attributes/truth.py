@@ -35,8 +35,8 @@ def true_classes(predictions: AttributePredictions, targets: Targets) -> dict[st
 
     Raises:
         ValueError: there are no images, one shows nobody who is labelled (distractors and junk),
-            or `targets` are something else or are not about these images: another number, another person, no attributes,
-            a class that a head does not have. The message names the image.
+            or `targets` are something else or not about these images: another number, another
+            person, no attributes, a class that a head does not have. The message names the image.
     """
     if not len(predictions):
         raise ValueError("expected predictions of one image or more, got none")

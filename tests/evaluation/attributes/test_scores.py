@@ -146,6 +146,17 @@ def test_a_majority_that_does_not_occur_is_worth_nothing():
     assert scores.mean_majority_balanced_accuracy == 0
 
 
+@settings(max_examples=20, deadline=None)
+@given(answers_and_truth())
+def test_guessing_has_the_scores_of_its_answers(drawn):
+    answers, truth = drawn
+    guesses = {head: torch.zeros_like(row) for head, row in truth.items()}  # FIRST: class 0
+    scores = evaluate_attributes(predicted(answers), truth, train=FIRST)
+    expected = evaluate_attributes(predicted(guesses), truth, train=FIRST)
+    assert scores.majority_instance == expected.instance
+    np.testing.assert_allclose(scores.majority_label_mean, expected.label_mean)
+
+
 def test_scores_print_a_row_per_head_and_say_who_is_missing():
     truth = {"hat": torch.tensor([0, 0, 0, 1]), "age": torch.tensor([1, 1, 2, 0])}
     answers = {"hat": torch.tensor([0, 0, 0, 0]), "age": torch.tensor([1, 1, 1, 0])}
@@ -161,7 +172,8 @@ def test_scores_print_a_row_per_head_and_say_who_is_missing():
     assert lines[4].startswith("4 images of 2 people, made up; majority: always the class")
     assert lines[4].endswith("nobody has age old")
     # hat: TPR 0, TNR 1; young: both 1; teenager: TPR 1, TNR 1/2; adult: TPR 0, TNR 1
-    assert lines[5].startswith("mA 68.8% over 4 binary labels; by image: accuracy")
+    assert lines[5] == "mA 68.8% (majority 50.0%) over 4 binary labels"
+    assert lines[6].startswith("by image: accuracy 62.5% (majority 12.5%), precision 75.0% (m")
     assert "accuracy 75.0% (majority 50.0%)" in repr(scores) and "\n" not in repr(scores)
 
 
@@ -170,6 +182,7 @@ def test_scores_are_plain_json():
     scores = evaluate_attributes(predicted(truth), truth, train=FIRST)
     found = json.loads(json.dumps(scores.as_dict(), allow_nan=False))
     assert found["mean_accuracy"] == 1 and found["label_mean"] is None
+    assert found["majority_instance"]["f1"] is found["majority_label_mean"] is None
     assert found["instance"]["images"] == 0 and found["instance"]["f1"] is None
     yes = {"images": 0, "people": 0, "precision": None, "recall": None, "f1": None}
     assert found["heads"]["hat"]["classes"]["yes"] == yes
@@ -234,6 +247,18 @@ def test_targets_that_are_no_classes_are_refused(values, message):
         true_classes(predictions, {"hat": torch.tensor(values)})
 
 
+@pytest.mark.parametrize("train", [None, 5, [1, 2], {1: 5}, [None], "hat"])
+def test_what_tells_no_majority_is_refused(train):
+    with pytest.raises(ValueError, match=r"train: expected counts\(...\), an AttributeTable"):
+        majority_classes(train)
+
+
+@pytest.mark.parametrize("targets", [None, 5, [1, 2], torch.tensor([0, 1]), "no"])
+def test_targets_of_another_kind_are_refused(targets):
+    with pytest.raises(ValueError, match="targets: expected head -> class indices, .*got "):
+        true_classes(predicted({"hat": torch.tensor([0, 1])}), targets)
+
+
 def test_missing_targets_and_images_are_refused():
     predictions = predicted({"hat": torch.tensor([0, 1])})
     with pytest.raises(ValueError, match="expected targets of hat, got those of bag"):
@@ -254,7 +279,9 @@ def test_the_majority_comes_from_whatever_tells_it(tmp_path):
     assert majority_classes({"hat": np.array([1, 2])}, ["hat"]) == {"hat": 1}
 
 
-@pytest.mark.parametrize("numbers", [[0, 0], [1, 2, 3], [1, -1], [0.5, 0.5], torch.tensor([1, 2])])
+@pytest.mark.parametrize(
+    "numbers", [[0, 0], [1, 2, 3], [1, -1], [0.5, 0.5], torch.tensor([1, 2]), 5]
+)
 def test_counts_that_say_nothing_are_refused(numbers):
     with pytest.raises(ValueError, match="hat: expected how many of the training people are no, y"):
         majority_classes({"hat": numbers}, ["hat"])
