@@ -77,6 +77,7 @@ _HOME = {
     "roc": "evaluation",
     "AttributeScores": "evaluation.attributes",
     "evaluate_attributes": "evaluation.attributes",
+    "attribute_validation": "evaluation.attributes.validation",
     "evaluate_attribute_search": "evaluation.attribute_search",
     "load_claims": "claims",
 }
@@ -116,6 +117,7 @@ if TYPE_CHECKING:
     )
     from reidlab.evaluation.attribute_search import evaluate_attribute_search
     from reidlab.evaluation.attributes import AttributeScores, evaluate_attributes
+    from reidlab.evaluation.attributes.validation import attribute_validation
     from reidlab.losses import ReidCenterLoss, attribute_loss, reid_loss
     from reidlab.models.attributes import attributes_resnet50, attributes_small
     from reidlab.models.baseline import baseline_resnet50, baseline_small

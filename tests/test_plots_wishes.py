@@ -123,7 +123,7 @@ def test_captions_are_cut_to_the_width_of_an_image(predictions):
     assert {text.split("\n")[1] for text in captions(figure, 0)} == {"no backp…"}
 
 
-@pytest.mark.parametrize("k", [1, 5, 30])
+@pytest.mark.parametrize("k", [1, 10, 30])
 def test_long_wishes_and_many_images_overlap_nothing(predictions, k):
     many = predictions[[0, 1, 2, 3, 4, 5] * 5]
     long = (
