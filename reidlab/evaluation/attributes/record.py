@@ -231,8 +231,8 @@ class AttributeScores:
                 + (f", {self.source}" if self.source else "")
                 + "; majority: always the class that training had most"
                 + self._absent(),
-                f"mA {self.label_mean:.1%} (majority {self.majority_label_mean:.1%}) over "
-                f"{len(self.label_accuracies)} binary labels",
+                f"mA {self.label_mean:.1%} ({self.majority_label_mean:.1%}) over "
+                f"{len(self.label_accuracies)} binary labels; in brackets: the majority's",
                 f"by image: {self._by_image()}",
             ]
         )
@@ -246,7 +246,7 @@ class AttributeScores:
             "recall": (own.recall, guess.recall),
             "F1": (own.f1, guess.f1),
         }
-        return ", ".join(f"{name} {a:.1%} (majority {b:.1%})" for name, (a, b) in pairs.items())
+        return ", ".join(f"{name} {a:.1%} ({b:.1%})" for name, (a, b) in pairs.items())
 
     def _absent(self) -> str:
         """Which classes nobody has, so that no score speaks of them."""

@@ -172,8 +172,8 @@ def test_scores_print_a_row_per_head_and_say_who_is_missing():
     assert lines[4].startswith("4 images of 2 people, made up; majority: always the class")
     assert lines[4].endswith("nobody has age old")
     # hat: TPR 0, TNR 1; young: both 1; teenager: TPR 1, TNR 1/2; adult: TPR 0, TNR 1
-    assert lines[5] == "mA 68.8% (majority 50.0%) over 4 binary labels"
-    assert lines[6].startswith("by image: accuracy 62.5% (majority 12.5%), precision 75.0% (m")
+    assert lines[5] == "mA 68.8% (50.0%) over 4 binary labels; in brackets: the majority's"
+    assert lines[6].startswith("by image: accuracy 62.5% (12.5%), precision 75.0% (")
     assert "accuracy 75.0% (majority 50.0%)" in repr(scores) and "\n" not in repr(scores)
 
 
