@@ -24,8 +24,6 @@ def csv_rows(path: Path) -> tuple[Rows, Places]:
     """
     (top, header), *body = _cells(path)
     _check_header(f"{path}, row {top}", header)
-    if not body:
-        raise ValueError(f"{path} ends after row {top}, its header; expected a row for each person")
     rows: Rows = {}
     places: Places = {}
     for number, cells in body:

@@ -148,7 +148,7 @@ class _Phrase:
             last = self.items[-1] if self.items else None
             top = last and "up_color" in last.wanted and last.said.startswith("no ")
             # "no red top with short sleeves", "no short-sleeved man"
-            self.in_doubt |= bool(top) or (self.negated and following in NOUNS)
+            self.in_doubt |= bool(top) or (self.negated and following in {*NOUNS, *LENGTHS})
             self._add(item)
 
     def _check_open(self, item: Item) -> None:

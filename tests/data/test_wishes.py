@@ -304,3 +304,9 @@ def test_every_word_of_the_vocabulary_leads_to_a_noun():
     for synonym, words in SYNONYMS.items():
         assert synonym not in NOUNS, synonym
         assert all(word in KNOWN and word not in SYNONYMS for word in words.split()), synonym
+
+
+@pytest.mark.parametrize("text", ["no short-sleeved shorts", "no long-sleeved long trousers"])
+def test_no_before_sleeves_and_another_garment_is_refused(text):
+    with pytest.raises(ValueError, match="does 'no' hold for both"):
+        read_wish(text)

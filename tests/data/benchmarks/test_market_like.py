@@ -156,5 +156,5 @@ def test_a_synthetic_set_can_be_scanned(rendered, tiny):
     scan = scan_dataset("synthetic", rendered.parents[2], **options)
     assert scan.folder == rendered and not scan.problems and not scan.notes
     assert scan.name == "synthetic-a (smoke)"
-    with pytest.raises(ValueError, match="synthetic has no option variant"):
-        scan_dataset("synthetic", rendered.parents[2], variant=1)
+    with pytest.raises(ValueError, match="synthetic has no option depth"):
+        scan_dataset("synthetic", rendered.parents[2], depth=1)
