@@ -370,8 +370,8 @@ def test_a_card_corrects_the_probabilities_of_own_images(trained, crops, annotat
     fitted = calibrate_attributes(predict_attributes(own_model(), shown), shown)
     card = {"method": "attributes", "calibration": fitted.as_dict()}
     save_model(trained, own_model(), card)
-    assert run(crops, "--model", trained, "--csv", "a.csv")[0] == 0
-    assert run(crops, "--model", trained, "--csv", "b.csv", "--calibration", "none")[0] == 0
+    assert run(crops, "--model", trained, "--csv", "a.csv", "--calibration", "card")[0] == 0
+    assert run(crops, "--model", trained, "--csv", "b.csv")[0] == 0  # as in Python, and as scored
     for name, calibration in (("a.csv", fitted), ("b.csv", None)):
         expected = describe_images(trained, crops, calibration=calibration)
         chances = [float(row["age_probability"]) for row in table(name)]
@@ -387,8 +387,14 @@ def test_a_card_corrects_the_probabilities_of_own_images(trained, crops, annotat
     wanted = [found.probabilities["age"][:, 3].max() for found in (fitted.apply(plain), plain)]
     assert best == pytest.approx([float(chance) for chance in wanted], abs=1e-5)
     save_model(trained, own_model(), {"calibration": {"something": 1}})
-    status, _, error = run(crops, "--model", trained)
+    status, _, error = run(crops, "--model", trained, "--calibration", "card")
     assert status == 1 and f"the card of {trained}" in error
+    save_model(trained, own_model(), {})
+    status, _, error = run(crops, "--model", trained, "--calibration", "card")
+    assert status == 1 and "holds no calibration" in error
+    card = trained / "model.json"
+    status, _, error = run(crops, "--model", trained, "--json", card, "--overwrite")
+    assert status == 1 and "is one of the inputs" in error
     assert run("--data", annotated, "--model", trained)[0] == 0  # scores are of the plain answers
 
 

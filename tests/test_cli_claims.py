@@ -66,7 +66,10 @@ def test_check_prints_states_and_passes_only_when_all_are_fresh(measured, monkey
     monkeypatch.setitem(EXPERIMENTS, "fake", lambda: made(version=2))
     status, out, _ = run("fake", "--check", "--out", measured)
     assert status == 1 and out.startswith("fake: stale")
-    assert "  version: 1 then, 2 now\n" in out and "`reidlab claims fake --run`" in out
+    assert "  version: 1 then, 2 now\n" in out
+    assert f"`reidlab claims fake --run --out {measured}`" in out
+    status, _, error = run("fake", "--check", "--run", "--out", measured)
+    assert status == 1 and "--check prints states and measures nothing" in error
     assert "mechanism" not in out
     assert run("--out", measured)[0] == 0  # listing is no check
 

@@ -148,9 +148,11 @@ def evaluate_on(labelled: Labelled, targets: dict[str, Path]) -> None:
     if "json" in targets:
         write_json(targets["json"], scores.as_dict())
     if "out" in targets:
+        from reidlab.calibration import attribute_margins
         from reidlab.plots.attributes import attribute_bars
 
-        write_picture(attribute_bars(scores), targets["out"])
+        margins = attribute_margins(found, labelled.samples, train)
+        write_picture(attribute_bars(scores, margins), targets["out"])
     names = {"out": "picture", "csv": "answers", "json": "scores", "official": "matrix"}
     lines += [f"{names[flag]}: {printable(path)}" for flag, path in targets.items()]
     say("\n".join(lines))

@@ -21,7 +21,7 @@ from reidlab.embedding.attributes import AttributePredictions
 from reidlab.plots.wishes import attribute_gallery, fulfils, instead
 from reidlab.ranking.attributes import AttributeRanking, rank_by_attributes
 
-ROWS, PLACES = 8, 8  # of the picture, at most
+ROWS = 8  # of the picture, at most
 
 
 def find(
@@ -41,7 +41,7 @@ def find(
         write_json(targets["json"], rows)
     if "out" in targets:
         shown = range(min(ROWS, len(ranking.order)))
-        figure = attribute_gallery(ranking, truth=truth, wishes=shown, k=PLACES)
+        figure = attribute_gallery(ranking, truth=truth, wishes=shown, k=k)
         write_picture(figure, targets["out"])
     names = {"out": "picture", "csv": "table", "json": "json"}
     lines = [_as_text(rows), *(f"{names[flag]}: {printable(p)}" for flag, p in targets.items())]

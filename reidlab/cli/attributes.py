@@ -81,8 +81,8 @@ class Attributes:
     overwrite: bool = False
     """Replace files that are there; images that are looked at are never replaced."""
     calibration: Literal["card", "none"] | None = None
-    """Correct the probabilities as the model's card says, where it does; by default for own images
-    and --find, not for scores, because it undoes class weights and so makes rare answers rarer."""
+    """Correct the probabilities as the model's card says. By default only --find does so, where the
+    card says it: that undoes class weights, and rare answers become as rare as they are."""
     flip: Literal["recipe", "yes", "no"] = "recipe"
     """Average the logits of image and mirror."""
     batch_size: int = 128
@@ -167,7 +167,7 @@ def _files_of(model: Path) -> list[Path]:
 
 def _calibration(options: Attributes, card: dict[str, Any]) -> AttributeCalibration | None:
     """What turns the model's logits into probabilities, where its card says it and it is wanted."""
-    usual = "none" if options.data is not None and not options.find else "card"
+    usual = "card" if options.find else "none"
     if options.calibration == "card" and "calibration" not in card:
         raise ValueError(
             f"the card of {options.model} holds no calibration; `reidlab train attributes` writes "

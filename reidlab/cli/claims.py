@@ -73,6 +73,8 @@ def _check(options: Claims) -> None:
     given = [f"--{name}" for name in ("seeds", "only") if getattr(options, name) is not None]
     if given and not options.run:
         raise ValueError(f"{' and '.join(given)} say what to measure; add --run")
+    if options.run and options.check:
+        raise ValueError("--check prints states and measures nothing; leave out --check or --run")
     if options.run and options.out is None and not in_checkout():
         raise ValueError("this is no clone of the repository; say where to write with --out FOLDER")
     if options.out is not None and not options.run and not options.out.expanduser().is_dir():
@@ -122,7 +124,9 @@ def _show(experiment: Experiment, options: Claims) -> str:
     if found.beyond:
         print(f"  with seeds beyond those of the experiment: {', '.join(map(str, found.beyond))}")
     if found.state != "fresh":
-        print(f"  `reidlab claims {experiment.name} --run` measures what is missing or stale")
+        out = "" if options.out is None else f" --out {options.out}"
+        command = f"reidlab claims {experiment.name} --run{out}"
+        print(f"  `{command}` measures what is missing or stale")
     if not options.check:
         _print(table)
     return found.state

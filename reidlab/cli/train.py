@@ -146,8 +146,8 @@ def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) 
     folder = options.config.out or Path("runs") / f"{chosen.method}-{chosen.profile}"
     card = _card(options, chosen, splits, history) | lesson.card(model, options.config)
     save_model(folder, model, card)
-    loss_then = history.rows[card["kept"]["epoch"] - 1]["loss"]
-    print(f"{len(history)} epochs done, loss {loss_then:.4f}; model: {folder / WEIGHTS}")
+    last = history.rows[-1]
+    print(f"{len(history)} epochs done, loss {last['loss']:.4f}; model: {folder / WEIGHTS}")
     for line in lesson.closing(folder, history.rows, options.config):
         print(line)
 

@@ -203,8 +203,8 @@ def _panel(
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    low, high = axes.get_xlim()
-    axes.set_xlim(max(low, -0.02), min(max(high, 1.0), 1.02))
+    axes.set_xlim(-0.03, 1.03)  # the same in both panels, so that lengths compare
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
 
 
 # A ring wider than the network's dot: seen around it where both are equal.
