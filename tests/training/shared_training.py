@@ -118,3 +118,4 @@ def main(data, out, run=None, die=None):
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    os._exit(0)  # as `python -m reidlab` does: see there
