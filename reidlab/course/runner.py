@@ -70,6 +70,9 @@ def run_course(
     return outcomes
 
 
+AWAKE = 0.5  # seconds between two looks whether Ctrl-C was pressed
+
+
 @dataclass
 class _Run:
     """One run of the course, shared by its threads."""
@@ -160,7 +163,8 @@ def _run_all(run: _Run, lessons: Sequence[Lesson], jobs: int, changed: bool) -> 
         queue = sorted(waiting, key=run.expected, reverse=True)
         running = {lesson.name: pool.submit(run.one, lesson) for lesson in queue}
         try:
-            wait(running.values())
+            while wait(running.values(), timeout=AWAKE).not_done:
+                pass  # another thread may have taken the signal: wake up and look
         except KeyboardInterrupt:
             run.stopped.set()
             run.progress.say("interrupted: stopping what runs, keeping what ended")
