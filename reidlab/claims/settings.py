@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -78,11 +79,18 @@ def _plain(value: Any, key: str) -> Any:
     if isinstance(value, functools.partial):
         return _plain(value.func, key)
     if callable(value) and hasattr(value, "__qualname__"):
-        return f"{value.__module__}.{value.__qualname__}"
+        return f"{_public(value)}.{value.__qualname__}"
     raise ValueError(
         f"setting {key} is {value!r}; expected numbers, texts, functions or lists of them, which "
         "can be compared with those of another day"
     )
+
+
+def _public(value: Any) -> str:
+    """The package of a function, where it offers it: which of its files holds it says nothing."""
+    package = ".".join(value.__module__.split(".")[:2])
+    offered = getattr(sys.modules.get(package), value.__qualname__, None)
+    return package if offered is value else value.__module__
 
 
 def fingerprint(settings: Settings) -> str:

@@ -68,6 +68,25 @@ def shortcut(channels: int, wide: int, stride: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(channels, wide, 1, stride, bias=False), nn.BatchNorm2d(wide))
 
 
+Block = type[BasicBlock] | type[Bottleneck]
+
+
+def make_stage(block: Block, channels: int, width: int, depth: int, stride: int) -> nn.Sequential:
+    """`depth` blocks in a row, `channels` in, `width * block.expansion` out; the first strides."""
+    blocks = []
+    for i in range(depth):
+        blocks.append(block(channels, width, stride if i == 0 else 1))
+        channels = width * block.expansion
+    return nn.Sequential(*blocks)
+
+
+def start_convolutions(module: nn.Module) -> None:
+    """Fill every convolution with Kaiming's normal numbers, as residual networks start."""
+    for each in module.modules():
+        if isinstance(each, nn.Conv2d):
+            nn.init.kaiming_normal_(each.weight, mode="fan_out", nonlinearity="relu")
+
+
 class ResNet(nn.Module):
     """(B, 3, H, W) -> feature map (B, dim, H / 16, W / 16) with last stride 1.
 
@@ -86,7 +105,7 @@ class ResNet(nn.Module):
 
     def __init__(
         self,
-        block: type[BasicBlock] | type[Bottleneck],
+        block: Block,
         depths: Sequence[int],
         *,
         width: int = 64,
@@ -108,15 +127,10 @@ class ResNet(nn.Module):
             narrow = width * 2**stage
             last = stage == len(depths) - 1
             stride = 1 if stage == 0 else last_stride if last else 2
-            blocks = []
-            for i in range(depth):
-                blocks.append(block(channels, narrow, stride if i == 0 else 1))
-                channels = narrow * block.expansion
-            self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
+            self.add_module(f"layer{stage + 1}", make_stage(block, channels, narrow, depth, stride))
+            channels = narrow * block.expansion
         self.dim = channels
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        start_convolutions(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, dim, h, w)."""

@@ -21,12 +21,13 @@ class TrainConfig:
     """Passes over the sampler."""
     seed: int = 0
     """With the epoch it decides batches, augmentation and dropout."""
-    sampler: Literal["pk", "shuffle"] = "pk"
-    """"pk": P identities x K images per batch; "shuffle": a plain permutation."""
+    sampler: Literal["pk", "groups", "shuffle", "pairs", "triplets"] = "pk"
+    """"pk": P identities x K images per batch; "groups": P groups of K, where an identity may occur
+    twice; "shuffle": a plain permutation; "pairs", "triplets": drawn at random, P x K of them."""
     ids_per_batch: int = 8
     """P."""
     images_per_id: int = 4
-    """K; the batch size is P x K, for either sampler."""
+    """K; the batch size is P x K, for every sampler."""
     transform: TrainTransform = field(default_factory=lambda: TrainTransform(pad=5))
     """Random flip, crop and erasing; 5 pixels of padding suit 128x64 images."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -112,14 +113,14 @@ class TrainConfig:
             raise ValueError(f"clip_norm must be above 0 or None, got {self.clip_norm}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be 1 or more, or None, got {self.patience}")
-        if self.sampler == "pk" and self.ids_per_batch < 2:
+        if self.sampler in ("pk", "groups") and self.ids_per_batch < 2:
             raise ValueError("ids_per_batch must be at least 2: a triplet needs a negative")
         if self.ids_per_batch * self.images_per_id < 2:
             raise ValueError("a batch needs at least 2 images: batch norm cannot train on one")
 
     @property
     def batch_size(self) -> int:
-        """P x K."""
+        """P x K: images, or pairs or triplets of them."""
         return self.ids_per_batch * self.images_per_id
 
     def identity(self) -> dict[str, Any]:

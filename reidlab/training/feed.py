@@ -13,6 +13,7 @@ from reidlab.data.packs import is_packed
 from reidlab.data.samplers import PKSampler, ShuffleSampler, epoch_seed
 from reidlab.data.samples import DISTRACTOR, Batch, Sample, cameras_of, training_ids, views_of
 from reidlab.data.transforms import EvalTransform, Share
+from reidlab.data.tuples import TupleSampler
 from reidlab.training.config import TrainConfig
 from reidlab.training.processes import Team
 
@@ -93,7 +94,7 @@ class TrainingData:
             )
         self.attributes = {n: torch.tensor([table[n] for table in tables]) for n in names}
 
-    def _sampler(self) -> PKSampler | ShuffleSampler:
+    def _sampler(self) -> PKSampler | ShuffleSampler | TupleSampler:
         config, processes = self.config, self.team.size
         if config.batch_size < 2 * processes:
             raise ValueError(
@@ -105,8 +106,12 @@ class TrainingData:
             "rank": self.team.rank,
             "processes": self.team.size,
         }
-        if config.sampler == "pk":
-            return PKSampler(self.pids.tolist(), config.ids_per_batch, config.images_per_id, **own)
+        pids = self.pids.tolist()
+        if config.sampler in ("pk", "groups"):
+            sizes = config.ids_per_batch, config.images_per_id
+            return PKSampler(pids, *sizes, **own, distinct=config.sampler == "pk")
+        if config.sampler in ("pairs", "triplets"):
+            return TupleSampler(pids, config.sampler, config.batch_size, **own)
         return ShuffleSampler(len(self.dataset), config.batch_size, **own)
 
     def epoch(self, epoch: int) -> list[list[int]]:

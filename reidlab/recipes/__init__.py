@@ -1,0 +1,31 @@
+"""Method x profile -> network, loss and training: plain records, sources beside the numbers."""
+
+from __future__ import annotations
+
+from reidlab.recipes import attributes, baseline
+from reidlab.recipes.record import Recipe
+
+__all__ = ["PROFILES", "RECIPES", "Recipe", "recipe"]
+
+PROFILES = ("desk", "paper")
+
+RECIPES = {
+    (each.method, each.profile): each
+    for method in (baseline, attributes)
+    for each in (method.DESK, method.PAPER)
+}
+
+
+def recipe(method: str, profile: str = "desk") -> Recipe:
+    """The recipe of `method` under `profile`.
+
+    Raises:
+        ValueError: no such method or profile; the message lists those there are.
+    """
+    if (method, profile) not in RECIPES:
+        methods = ", ".join(sorted({name for name, _ in RECIPES}))
+        raise ValueError(
+            f"no recipe for method {method!r} and profile {profile!r}; methods: {methods}; "
+            f"profiles: {', '.join(PROFILES)}"
+        )
+    return RECIPES[method, profile]

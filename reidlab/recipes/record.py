@@ -1,0 +1,104 @@
+"""What a recipe is: network, loss and training of one method, as a plain record."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from reidlab.data.samples import Batch, Sample
+from reidlab.models.catalog import build
+from reidlab.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one method is trained under one profile.
+
+    Args:
+        method: name on the command line.
+        profile: "desk" (two CPU cores, minutes) or "paper" (the published setting).
+        model: name of the network's constructor.
+        arguments: of that constructor, without `num_ids`.
+        loss: (model, batch, **loss_arguments) -> named terms; or a class with parameters of its
+            own, whose `for_model(model, **loss_arguments)` makes such a function.
+        loss_arguments: settings of the loss.
+        train: sampler, transforms, optimiser and schedule.
+        prepare: training samples -> further settings of the loss, such as class weights.
+        learns: "people", one class per identity, or "attributes", the heads of the network.
+        variant: of the synthetic dataset that the recipe was made for, where it is not the usual.
+        flip: average the features of image and mirror when evaluating.
+        source: where the numbers come from.
+    """
+
+    method: str
+    profile: str
+    model: str
+    loss: Callable[..., Any]
+    train: TrainConfig
+    source: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    loss_arguments: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[[Sequence[Sample]], Mapping[str, Any]] | None = None
+    learns: Literal["people", "attributes"] = "people"
+    variant: str | None = None
+    flip: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("arguments", "loss_arguments"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    def build(self, num_ids: int | None = None, **changes: Any) -> nn.Module:
+        """The network.
+
+        Args:
+            num_ids: people to learn; a network of attributes needs none, and ignores it.
+            changes: replace arguments of its constructor.
+
+        Raises:
+            ValueError: no `num_ids` for a network that learns people.
+        """
+        own = {**self.arguments, **changes}
+        if self.learns == "attributes":
+            return build(self.model, **own)
+        if num_ids is None:
+            raise ValueError(f"{self.model} learns people; say how many: recipe.build(num_ids)")
+        return build(self.model, num_ids=num_ids, **own)
+
+    def bound_loss(
+        self,
+        model: nn.Module | None = None,
+        *,
+        samples: Sequence[Sample] | None = None,
+        seed: int = 0,
+    ) -> Callable[[nn.Module, Batch], dict[str, Tensor]]:
+        """The loss with its settings, as `fit` takes it.
+
+        Args:
+            model: needed by losses that learn something themselves, one row per identity.
+            samples: to train on; needed by losses that count something in them first.
+            seed: of what such a loss starts from.
+
+        Raises:
+            ValueError: the loss needs a model or the samples, and they are not there.
+        """
+        if not isinstance(self.loss, type):
+            counted: Mapping[str, Any] = {}
+            if self.prepare is not None:
+                if samples is None:
+                    raise ValueError(
+                        f"{self.loss.__name__} weighs the training samples; pass them: "
+                        "recipe.bound_loss(samples=splits.train)"
+                    )
+                counted = self.prepare(samples)
+            return functools.partial(self.loss, **self.loss_arguments, **counted)
+        if model is None:
+            raise ValueError(
+                f"{self.loss.__name__} has parameters that fit a network; pass it: "
+                "recipe.bound_loss(model)"
+            )
+        return self.loss.for_model(model, **self.loss_arguments, seed=seed)  # pyright: ignore
