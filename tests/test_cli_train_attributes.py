@@ -148,7 +148,7 @@ def test_flags_of_attributes_are_refused_elsewhere_and_those_of_people_here(peop
     refused = run("train baseline", words, "--annotations", tmp_path / "a.csv", check=False)
     assert refused.returncode == 1 and "--annotations is for train attributes" in refused.stderr
     for flags, message in (
-        ("--joint", "--joint is for train attributes"),
+        ("--unweighted", "--unweighted is for train attributes"),
         ("--patience 2 --validate-every 1", "there are: val_mAP, val_rank1"),
         ("--patience 2", "none, for lack of --validate-every 1"),
         ("--patience 2 --validate-every 2 --monitor val_mAP", "add --validate-every 1"),

@@ -18,6 +18,7 @@ from reidlab.cli.annotations import Part, Unused, annotated
 from reidlab.cli.learning import AttributeLesson, Lesson, PeopleLesson, kept_epoch
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading
+from reidlab.cli.settings import changed, with_loss, with_settings
 from reidlab.data.attributes import read_attributes
 from reidlab.data.samples import Splits, training_ids
 from reidlab.recipes import RECIPES, Recipe, recipe
@@ -50,7 +51,7 @@ statistics.
 log = logging.getLogger(__name__)
 
 Profile = Literal["desk", "paper"]
-OF_ATTRIBUTES = ("annotations", "unused", "share", "joint", "unweighted", "reduction")
+OF_ATTRIBUTES = ("annotations", "unused", "share", "unweighted")
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,8 @@ class Train:
     """Attributes: what to do with people in the table who are on no image."""
     share: float | None = None
     """Attributes: share of the people that trains where nobody is there to validate on; 0.8."""
-    joint: bool = False
-    """Attributes: one layer for all heads, the control, in place of one each."""
     unweighted: bool = False
     """Attributes: all classes count alike, the control."""
-    reduction: Literal["sum", "mean"] | None = None
-    """Attributes: how the losses of the heads are put together; sum."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -97,24 +94,30 @@ def main(argv: Sequence[str]) -> None:
     profile = _profile(argv)
     chosen = recipe(method, profile)
     folder = Path("runs") / f"{method}-{profile}"
-    default = Train(config=replace(chosen.train, out=folder), profile=profile)
-    options = parse(Train, f"train {method}", argv, examples=EXAMPLES, default=default)
-    changes = _changes(chosen, options)
+    kind = with_settings(Train, chosen)
+    default = kind(config=replace(chosen.train, out=folder), profile=profile)
+    options = parse(kind, f"train {method}", argv, examples=EXAMPLES, default=default)
+    changes = _changes(chosen, options) | changed(options.network)
+    chosen = with_loss(chosen, options.loss)
     if options.unweighted:
         chosen = replace(chosen, prepare=None)
-    if options.reduction is not None:
-        settings = {**chosen.loss_arguments, "reduction": options.reduction}
-        chosen = replace(chosen, loss_arguments=settings)
-    if chosen.train.sampler == "pk" != options.config.sampler:
-        raise ValueError(
-            f"the losses of {method} need batches of P people with K images each; leave out "
-            f"--sampler {options.config.sampler}"
-        )
+    _check_sampler(chosen, options.config.sampler)
     try:
         with together() as team:
             _train(options, chosen, changes, team)
     except ProcessLost as error:
         complain(str(error), 1)
+
+
+def _check_sampler(chosen: Recipe, sampler: str) -> None:
+    """Raise when the loss cannot use what the sampler gives."""
+    usual = chosen.train.sampler
+    mined = ("pk", "groups")  # P people, or groups, of K images each
+    if usual not in (sampler, "shuffle") and not (usual in mined and sampler in mined):
+        wanted = "batches of P people with K images each" if usual in mined else usual
+        raise ValueError(
+            f"the losses of {chosen.method} need {wanted}; leave out --sampler {sampler}"
+        )
 
 
 def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) -> None:
@@ -203,8 +206,6 @@ def _reading(options: Train, chosen: Recipe) -> Reading:
 def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
     """Arguments of the network that differ from its recipe."""
     changes: dict[str, Any] = {"seed": options.config.seed}
-    if options.joint:
-        changes["joint"] = True
     if options.pretrained is not None:
         if "pretrained" not in chosen.arguments:
             raise ValueError(

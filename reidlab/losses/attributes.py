@@ -6,6 +6,7 @@ Shapes: B images, n classes of a head.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, distributed, nn
@@ -93,7 +94,7 @@ def attribute_loss(
     batch: Batch,
     *,
     weights: Mapping[str, Sequence[float]] | None = None,
-    reduction: str = "sum",
+    reduction: Literal["sum", "mean"] = "sum",
 ) -> dict[str, Tensor]:
     """`attribute_terms` of a batch, named by head.
 
