@@ -13,6 +13,7 @@ from reidlab.plots.gallery import gallery_strip
 from reidlab.plots.heatmap import camera_heatmap
 from reidlab.plots.histogram import distance_histogram
 from reidlab.plots.openset import open_set_curve
+from reidlab.plots.mining import mined_batch
 from reidlab.plots.panels import attribute_map
 from reidlab.plots.scatter import tsne
 from reidlab.plots.sheet import contact_sheet
@@ -33,6 +34,7 @@ __all__ = [
     "distance_histogram",
     "failure_strip",
     "gallery_strip",
+    "mined_batch",
     "open_set_curve",
     "reliability_diagram",
     "training_curves",
