@@ -40,7 +40,7 @@ def retrieval(query: Embeddings, gallery: Embeddings, distance: Any = None) -> d
 
 
 def cut_map(query: Embeddings, gallery: Embeddings) -> float:
-    """mAP of the first 80 places, no image removed, divided by all images of the person."""
+    """The mAP of the first 80 places, no image removed, divided by all images of the person."""
     places = min(CUT, len(gallery))
     return evaluate(query, gallery, protocol="top-k", k=places, relevant="all").mean_ap
 

@@ -38,6 +38,8 @@ def settings_of(arm: Arm) -> Settings:
             "prepare": arm.prepare,
             "train": _training(arm.train),
         }
+        if arm.learns == "distances":
+            found["classes"] = False
         if start := _start(arm.arguments.get("pretrained")):
             found["start"] = start
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from reidlab.cli.reading import Reading
 from reidlab.cli.settings import changed, with_loss, with_settings
 from reidlab.data.attributes import read_attributes
 from reidlab.data.samples import Splits, training_ids
+from reidlab.models.catalog import BUILDERS
 from reidlab.recipes import RECIPES, Recipe, recipe
 from reidlab.training import (
     MANY_TERMS,
@@ -84,6 +86,8 @@ class Train:
     """Attributes: what to do with people in the table who are on no image."""
     share: float | None = None
     """Attributes: share of the people that trains where nobody is there to validate on; 0.8."""
+    classes: bool = True
+    """--no-classes: metric loss only, neither classifier nor identity loss (multibranch)."""
     unweighted: bool = False
     """Attributes: all classes count alike, the control."""
 
@@ -99,6 +103,7 @@ def main(argv: Sequence[str]) -> None:
     options = parse(kind, f"train {method}", argv, examples=EXAMPLES, default=default)
     changes = _changes(chosen, options) | changed(options.network)
     chosen = with_loss(chosen, options.loss)
+    chosen = chosen if options.classes else _without_classes(chosen)
     if options.unweighted:
         chosen = replace(chosen, prepare=None)
     _check_sampler(chosen, options.config.sampler)
@@ -110,14 +115,25 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _check_sampler(chosen: Recipe, sampler: str) -> None:
-    """Raise when the loss cannot use what the sampler gives."""
-    usual = chosen.train.sampler
+    """Raise when a loss that mines cannot use what the sampler gives; others say so themselves."""
     mined = ("pk", "groups")  # P people, or groups, of K images each
-    if usual not in (sampler, "shuffle") and not (usual in mined and sampler in mined):
-        wanted = "batches of P people with K images each" if usual in mined else usual
+    if chosen.train.sampler in mined and sampler not in mined:
         raise ValueError(
-            f"the losses of {chosen.method} need {wanted}; leave out --sampler {sampler}"
+            f"the losses of {chosen.method} need batches of P people with K images each; leave out "
+            f"--sampler {sampler}"
         )
+
+
+def _without_classes(chosen: Recipe) -> Recipe:
+    """The recipe without identity classifier and loss.
+
+    Raises:
+        ValueError: its network cannot do without.
+    """
+    number = inspect.signature(BUILDERS[chosen.model]).parameters.get("num_ids")
+    if number is None or number.default is not None:
+        raise ValueError(f"--no-classes is for train multibranch, not for {chosen.method}")
+    return replace(chosen, learns="distances")
 
 
 def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) -> None:
@@ -158,7 +174,7 @@ def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) 
 def _lesson(options: Train, chosen: Recipe, splits: Splits) -> Lesson:
     """Who trains and how an epoch is judged."""
     given = {name: getattr(options, name) for name in OF_ATTRIBUTES}
-    if chosen.learns == "people":
+    if chosen.learns != "attributes":
         if used := [name for name, value in given.items() if value != getattr(Train(), name)]:
             raise ValueError(f"--{used[0]} is for train attributes, not for {chosen.method}")
         return PeopleLesson(splits, chosen, options.config, options.validate_every)
