@@ -7,15 +7,25 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from reidlab.claims.alignment import alignment_experiment
 from reidlab.claims.attributes import attributes_experiment
+from reidlab.claims.classics import classics_experiment
 from reidlab.claims.experiment import Experiment
 from reidlab.claims.files import read_claims
+from reidlab.claims.multibranch import multibranch_experiment
+from reidlab.claims.pairwise import pairwise_experiment
 from reidlab.claims.staleness import compare
 from reidlab.claims.table import ClaimTable
 from reidlab.data.samples import Splits
 from reidlab.paths import shipped
 
-EXPERIMENTS: dict[str, Callable[[], Experiment]] = {"attributes": attributes_experiment}
+EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
+    "attributes": attributes_experiment,
+    "multibranch": multibranch_experiment,
+    "pairwise": pairwise_experiment,
+    "alignment": alignment_experiment,
+    "classics": classics_experiment,
+}
 FOLDER = "claims"
 
 

@@ -90,7 +90,7 @@ def statements(own: Recipe) -> tuple[Statement, ...]:
             "id-loss",
             "An identity loss beside the triplet loss improves retrieval",
             f"{REPORT}: mAP 0.64 without, 0.81 with it, by its own protocol",
-            "a random triplet compares three images, and soon nearly all of them are fulfilled; the "
+            "a random triplet compares three images, and soon nearly all are fulfilled; the "
             "classifier compares an image with all training people at once",
             treatment="reference",
             control="no-id",

@@ -12,7 +12,7 @@ from reidlab.data.samples import Splits
 from reidlab.recipes import Recipe, recipe
 
 TABLE = (
-    "a project report (Kumar, Nawkar and Shelar, Indian Institute of Technology Bombay), table 2.1, "
+    "a project report (Kumar, Nawkar, Shelar, Indian Institute of Technology Bombay), table 2.1, "
     "which repeats the rows of the public project Simple-ReID"
 )
 HOU = "Hou et al. 2019, Interaction-and-Aggregation Network (CVPR)"
