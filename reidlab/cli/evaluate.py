@@ -16,7 +16,7 @@ from reidlab.checkpoints import atomic_write, load_model, load_official, read_ca
 from reidlab.cli.feature_files import read_sides
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading, read_again
-from reidlab.cli.scoring import Scoring, as_json
+from reidlab.cli.scoring import Scoring, Stripes, as_json
 from reidlab.data.samples import Splits, people
 from reidlab.embedding import Embeddings, embed
 from reidlab.paths import make_folder, pick_device, whole_file
@@ -29,6 +29,7 @@ EXAMPLES = """
   reidlab evaluate --official strong-baseline resnet50.pth --data Market-1501-v15.09.15
   reidlab evaluate --official transreid resnet50.pth --data Market-1501-v15.09.15 --flip yes
   reidlab evaluate run --protocol all
+  reidlab evaluate run --local aligned
   reidlab evaluate run --rerank zhong --k1 20 --k2 6 --weight 0.3
   reidlab evaluate --embeddings query.parquet gallery.parquet --expand 1
 """
@@ -46,13 +47,13 @@ class Evaluate:
     run: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="[RUN]")]] = None
     """Folder of a training run, or a .safetensors file."""
     official: Annotated[tuple[str, Path] | None, tyro.conf.arg(metavar="SOURCE FILE")] = None
-    """Instead of RUN: a project (strong-baseline, transreid) and a file with its weights."""
+    """Instead of RUN: a project (strong-baseline, alignedreid, ...) and a file with its weights."""
     embeddings: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="QUERY GALLERY")] = None
     """Instead of RUN: two files written by `reidlab embed`."""
     image_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
     """Of --official: pixels that the weights were trained for; by default 256 128."""
     last_stride: Literal[1, 2] | None = None
-    """Of --official: stride of the last stage; by default 1."""
+    """Of --official: stride of the last stage; by default the published one."""
     data: str | None = None
     """A dataset's name, a folder (laid out like a benchmark, or one per person), or a CSV."""
     root: Path | None = None
@@ -88,7 +89,7 @@ def main(argv: Sequence[str]) -> None:
     features = _of_files(options) if options.embeddings is not None else _of_model(options)
     watched = sys.stderr.isatty()
     query, gallery, distance = options.scoring.prepare(
-        features.query, features.gallery, progress=watched
+        features.query, features.gallery, features.stripes, progress=watched
     )
     result = options.scoring.score(query, gallery, distance, features.source)
     print(result)
@@ -115,6 +116,7 @@ class _Features:
         folder: where that file goes.
         data: the dataset's name, when it was chosen by a flag.
         source: whose weights, when no folder says it.
+        stripes: local features of the same images, for --local.
     """
 
     query: Embeddings
@@ -123,6 +125,7 @@ class _Features:
     folder: Path
     data: str = ""
     source: str = ""
+    stripes: Stripes | None = None
 
 
 def _of_files(options: Evaluate) -> _Features:
@@ -135,6 +138,8 @@ def _of_files(options: Evaluate) -> _Features:
         raise ValueError(
             f"{listed}: of no use with --embeddings, whose features are there already; leave it out"
         )
+    if options.scoring.local != "none":
+        raise ValueError("--local needs the network, which gives stripes; name RUN or --official")
     query, gallery, settings = read_sides(*options.embeddings)
     if options.device is not None:
         device = pick_device(options.device)
@@ -145,6 +150,7 @@ def _of_files(options: Evaluate) -> _Features:
 def _of_model(options: Evaluate) -> _Features:
     """The features that RUN or --official gives."""
     model, card = _load(options)
+    count = _stripe_count(options, model)
     splits = _read(options, card)
     parts = splits.validation if options.split == "validation" else (splits.query, splits.gallery)
     if not parts[0]:
@@ -165,14 +171,29 @@ def _of_model(options: Evaluate) -> _Features:
         "progress": sys.stderr.isatty(),
     }
     query, gallery = (embed(model, part, **settings) for part in parts)
-    used = {name: settings[name] for name in ("flip", "neck", "on_error")}
+    stripes = None
+    if count:
+        settings["neck"] = "local"
+        stripes = Stripes(*(embed(model, part, **settings) for part in parts), count=count)
+    used = {name: settings[name] for name in ("flip", "on_error")} | {"neck": options.neck}
     used |= {"split": options.split, "fingerprint": splits.fingerprint}
     source = ""
     if options.official is not None:  # without a run's folder, the scores say whose weights
         source, file = options.official
         used |= {**card["origin"]["start"], "file": str(file)}
     data = "" if options.data is None else splits.name
-    return _Features(query, gallery, used, folder, data, source)
+    return _Features(query, gallery, used, folder, data, source, stripes)
+
+
+def _stripe_count(options: Evaluate, model: nn.Module) -> int:
+    """How many stripes --local compares; 0 without it."""
+    if options.scoring.local == "none":
+        return 0
+    count = getattr(model, "num_stripes", None)
+    if not isinstance(count, int):
+        name = type(model).__name__
+        raise ValueError(f"--local: {name} has no stripes; train one with `train alignedreid`")
+    return count
 
 
 def _load(options: Evaluate) -> tuple[nn.Module, dict[str, Any]]:

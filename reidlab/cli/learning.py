@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,9 +18,18 @@ from reidlab.embedding import embed, predict_attributes
 from reidlab.evaluation import evaluate
 from reidlab.evaluation.attributes import evaluate_attributes
 from reidlab.evaluation.attributes.validation import attribute_validation
+from reidlab.evaluation.triplets import OnEpoch, pair_validation, triplet_validation
+from reidlab.losses.multibranch import multibranch_loss
+from reidlab.losses.tuples import pair_loss
 from reidlab.recipes import Recipe
 from reidlab.training import TrainConfig
 from reidlab.training.stopping import best_epoch
+
+# losses that exist for people who are no class of the network, and what measures them
+VALIDATIONS: Mapping[Callable[..., Any], Callable[..., OnEpoch]] = {
+    multibranch_loss: triplet_validation,
+    pair_loss: pair_validation,
+}
 
 
 class Lesson(Protocol):
@@ -41,13 +51,15 @@ class Lesson(Protocol):
 
 
 class PeopleLesson:
-    """One class per person; judged by ranking the validation people every so many epochs.
+    """People are told apart; judged by ranking the validation people every so many epochs.
+
+    Where the loss compares images, it is also measured on the validation people after every epoch.
 
     Args:
         splits: the dataset.
         chosen: the recipe.
         config: how to train.
-        every: epochs between two judgements, 0 for none.
+        every: epochs between two rankings, 0 for none.
 
     Raises:
         ValueError: judgements are wanted and there is nobody to judge on, or a bad image.
@@ -58,26 +70,30 @@ class PeopleLesson:
         self.train: list[Sample] = splits.train
         self.settings: dict[str, Any] = {"flip": chosen.flip, "device": config.device}
         self.query, self.gallery = splits.validation
-        _check_monitor(config, ("val_mAP", "val_rank1") if every else ())
-        if config.patience is not None and config.monitor.startswith("val_") and every != 1:
+        compares = chosen.loss in VALIDATIONS
+        measured = ("val_loss",) if compares and self.query else ()
+        _check_monitor(config, (*measured, *(("val_mAP", "val_rank1") if every else ())))
+        ranked = config.monitor.startswith("val_") and config.monitor != "val_loss"
+        if config.patience is not None and ranked and every != 1:
             raise ValueError("--patience looks at every epoch; add --validate-every 1")
-        if not every:
-            return
-        if not self.query:
+        if every and not self.query:
             raise ValueError(
                 f"{splits.name} has no validation people; add --validation-ids N, or leave out "
                 "--validate-every"
             )
-        self.query, self.gallery = (  # now, not in the middle of the training
-            check_images(part, on_error=config.on_error) for part in splits.validation
-        )
+        if every:
+            self.query, self.gallery = (  # now, not in the middle of the training
+                check_images(part, on_error=config.on_error) for part in splits.validation
+            )
+        self.validate = validation_of(chosen, splits, config) if measured else None
 
     def judge(self, epoch: int, model: nn.Module, row: Mapping[str, float]) -> dict[str, float]:
-        """Validation mAP and rank-1, when this epoch has its turn."""
+        """Validation loss; and mAP and rank-1, when this epoch has its turn."""
+        found = self.validate(epoch, model, row) if self.validate else {}
         if not self.every or (epoch % self.every and epoch != self.config.epochs):
-            return {}
+            return found
         scores = evaluate(*(embed(model, p, **self.settings) for p in (self.query, self.gallery)))
-        return {"val_mAP": scores.mean_ap, "val_rank1": scores.rank(1)}
+        return found | {"val_mAP": scores.mean_ap, "val_rank1": scores.rank(1)}
 
     def card(self, model: nn.Module, config: TrainConfig) -> dict[str, Any]:
         """Nothing beyond the log."""
@@ -86,6 +102,16 @@ class PeopleLesson:
     def closing(self, folder: Path, rows: list[dict[str, float]], config: TrainConfig) -> list[str]:
         """How to go on."""
         return [f"next: reidlab evaluate {folder}"] if self.splits.query else []
+
+
+def validation_of(chosen: Recipe, splits: Splits, config: TrainConfig) -> OnEpoch:
+    """What measures the loss of a recipe on the validation people after an epoch."""
+    watch = VALIDATIONS[chosen.loss]
+    names = inspect.signature(watch).parameters
+    own = {name: value for name, value in chosen.loss_arguments.items() if name in names}
+    held = [*splits.validation[0], *splits.validation[1]]
+    people = Samples(held, splits.cameras, splits.name, splits.views)
+    return watch(people, **own, device=config.device, on_error=config.on_error)
 
 
 class AttributeLesson:
@@ -171,7 +197,10 @@ def _check_monitor(config: TrainConfig, columns: tuple[str, ...]) -> None:
     if config.patience is None or not config.monitor.startswith("val_"):
         return
     if config.monitor not in columns:
-        known = ", ".join(columns) or "none, for lack of --validate-every 1"
+        known = (
+            ", ".join(columns)
+            or "none, for lack of --validate-every 1 or of such people (--validation-ids N)"
+        )
         raise ValueError(
             f"--monitor {config.monitor}: no such number about validation people; there are: "
             f"{known}. A term of the loss, or loss itself, can be watched, too"

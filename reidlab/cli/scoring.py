@@ -19,6 +19,15 @@ DRAWS = {"repeats": 10, "seed": 0}
 
 
 @dataclass(frozen=True)
+class Stripes:
+    """Local features of both sides, in rows of `count` stripes."""
+
+    query: Embeddings
+    gallery: Embeddings
+    count: int
+
+
+@dataclass(frozen=True)
 class Scoring:
     """How to rank, and which images count."""
 
@@ -36,6 +45,8 @@ class Scoring:
     """Of single-gallery-shot: galleries drawn for each query; by default 10."""
     seed: int | None = None
     """Of these draws; by default 0."""
+    local: Literal["none", "aligned", "straight"] = "none"
+    """Add the distance of stripes, aligned or each with its counterpart; of alignedreid alone."""
     expand: int = 0
     """Rounds of average query expansion, on both sides, before anything else."""
     expand_k: int | None = None
@@ -77,15 +88,36 @@ class Scoring:
                 raise ValueError(
                     f"{_flag(name)}={value}: expected a whole number from {smallest} on"
                 )
+        if self.local != "none" and (reranked or expanded):
+            raise ValueError("--local: not together with --rerank or --expand; leave one out")
         if self.expand < 0:
             raise ValueError(f"--expand: expected a number of rounds from 0 on, got {self.expand}")
 
     def prepare(
-        self, query: Embeddings, gallery: Embeddings, *, progress: bool = False
+        self,
+        query: Embeddings,
+        gallery: Embeddings,
+        stripes: Stripes | None = None,
+        *,
+        progress: bool = False,
     ) -> tuple[Embeddings, Embeddings, Tensor | None]:
-        """Both sides expanded as asked, and the re-ranked distances (Q, G) if they are."""
-        from reidlab.ranking import expand_query, k_reciprocal
+        """Both sides expanded as asked, and the distances (Q, G) that are no plain ones.
 
+        Args:
+            query: one side.
+            gallery: the other.
+            stripes: local features of the same images, for --local.
+            progress: show a bar.
+        """
+        from reidlab.ranking import expand_query, k_reciprocal
+        from reidlab.ranking.aligned import dmli_distance
+
+        if self.local != "none":
+            assert stripes is not None
+            sides = query, gallery, stripes.query, stripes.gallery
+            straight = self.local == "straight"
+            added = dmli_distance(*sides, stripes=stripes.count, aligned=not straight)
+            return query, gallery, added
         if self.expand:
             settings: dict[str, Any] = self.expansion()
             query, gallery = expand_query(query, gallery, **settings, progress=progress)
@@ -127,7 +159,8 @@ class Scoring:
 
     def as_dict(self) -> dict[str, Any]:
         """What was done before the scoring, for the JSON file; empty when nothing was."""
-        done = {"expansion": self.expansion()} if self.expand else {}
+        done: dict[str, Any] = {} if self.local == "none" else {"local": self.local}
+        done |= {"expansion": self.expansion()} if self.expand else {}
         return done | ({} if self.rerank == "none" else {"reranking": self.reranking()})
 
     def slug(self) -> str:
@@ -140,6 +173,7 @@ class Scoring:
         parts = [words.get(self.protocol, self.protocol)]
         parts += [] if self.ap == "plain" else [self.ap]
         parts += _changed(self._draws(), DRAWS)
+        parts += [] if self.local == "none" else [f"local-{self.local}"]
         if self.expand:
             given = {name: getattr(self, name) for name in ("expand_k", "alpha")}
             defaults = {"expand_k": EXPAND["k"], "alpha": EXPAND["alpha"]}
@@ -154,7 +188,7 @@ class Scoring:
 
     def _labelled(self, scores: Scores, source: str) -> Scores:
         """The scores with what was done before, and whose features they are."""
-        parts = []
+        parts = [] if self.local == "none" else [f"global + {self.local} local distance"]
         if self.expand:
             used = self.expansion()
             parts.append(f"expanded {self.expand}x (k {used['k']}, alpha {used['alpha']:g})")

@@ -43,6 +43,10 @@ EXAMPLES = """
   reidlab train attributes --data Market-1501-v15.09.15 --annotations market_attribute.mat \\
       --profile paper --share 0.8 --out market-attributes
   reidlab train attributes --unweighted --seed 1 --out control
+  reidlab train multibranch --margin 5 --out branches
+  reidlab train multibranch --no-classes --mining hard --sampler pk --out mined
+  reidlab train ianet --pairwise contrastive --fusion renormalised --out ia
+  reidlab train alignedreid --data people --patience 2 --monitor val_mAP --validate-every 1
   torchrun --nproc-per-node=2 -m reidlab train baseline --data people --out run2
 
 Stopped or killed, the same command continues where the last finished epoch left it. Under torchrun
@@ -72,8 +76,8 @@ class Train:
     """desk: small network, minutes on two cores; paper: as published, needs a GPU."""
     pretrained: str | None = None
     """Weights to start from; "none": random. Paper profile: ImageNet's, as a file, torchvision:NAME
-    or timm:NAME. Attributes at the desk: the trunk of a run, of a file, or of "crowd", which comes
-    with the package and is the default."""
+    or timm:NAME. At the desk, where a method has it: the trunk of a run, of a file, or of "crowd",
+    which comes with the package."""
     validation_ids: int = 0
     """People held out of training for validation, when the dataset has none."""
     test_ids: int = 0
@@ -225,7 +229,7 @@ def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
     if options.pretrained is not None:
         if "pretrained" not in chosen.arguments:
             raise ValueError(
-                f"--pretrained is for --profile paper and for attributes; {chosen.model} starts at "
+                f"--pretrained is for --profile paper, and not for {chosen.model}, which starts at "
                 "random"
             )
         changes["pretrained"] = False if options.pretrained == "none" else options.pretrained
