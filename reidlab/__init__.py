@@ -43,6 +43,43 @@ _HOME = {
     "baseline_resnet50": "models.baseline",
     "attributes_small": "models.attributes",
     "attributes_resnet50": "models.attributes",
+    "ianet_small": "models.ianet",
+    "ianet_resnet50": "models.ianet",
+    "id_and_pairwise_loss": "losses",
+    "aligned_small": "models.aligned",
+    "aligned_resnet50": "models.aligned",
+    "mutual_small": "models.mutual",
+    "mutual_resnet50": "models.mutual",
+    "aligned_loss": "losses",
+    "mutual_loss": "losses",
+    "aligned_distance": "losses",
+    "alignment_path": "losses",
+    "siamese_small": "models.siamese",
+    "siamese_resnet50": "models.siamese",
+    "multibranch_small": "models.multibranch",
+    "multibranch_resnet50": "models.multibranch",
+    "deep_cosine_small": "models.deep_cosine",
+    "deep_cosine": "models.deep_cosine",
+    "pair_loss": "losses",
+    "multibranch_loss": "losses",
+    "cosine_softmax_loss": "losses",
+    "split_queries": "data.query_split",
+    "triplet_validation": "evaluation.triplets",
+    "pair_validation": "evaluation.triplets",
+    "CosineClassifier": "models.layers",
+    "triplet_loss": "losses",
+    "batch_hard_triplet": "losses",
+    "batch_all_triplet": "losses",
+    "weighted_triplet": "losses",
+    "contrastive_loss": "losses",
+    "batch_contrastive": "losses",
+    "cosine_triplet": "losses",
+    "pairwise_contrastive": "losses",
+    "pairwise_cosface": "losses",
+    "pairwise_circle": "losses",
+    "cosface": "losses",
+    "arcface": "losses",
+    "am_softmax": "losses",
     "reid_loss": "losses",
     "attribute_loss": "losses",
     "ReidCenterLoss": "losses",
@@ -91,6 +128,7 @@ if TYPE_CHECKING:
     from reidlab.data.attribute_split import split_by_attributes, split_samples
     from reidlab.data.attributes import AttributeTable, read_attributes
     from reidlab.data.images import ImageDataset, check_images
+    from reidlab.data.query_split import split_queries
     from reidlab.data.readers import read_dataset, scan_dataset
     from reidlab.data.samplers import PKSampler
     from reidlab.data.samples import Batch, Sample, Samples, Splits
@@ -118,9 +156,42 @@ if TYPE_CHECKING:
     from reidlab.evaluation.attribute_search import evaluate_attribute_search
     from reidlab.evaluation.attributes import AttributeScores, evaluate_attributes
     from reidlab.evaluation.attributes.validation import attribute_validation
-    from reidlab.losses import ReidCenterLoss, attribute_loss, reid_loss
+    from reidlab.evaluation.triplets import pair_validation, triplet_validation
+    from reidlab.losses import (
+        ReidCenterLoss,
+        aligned_distance,
+        aligned_loss,
+        alignment_path,
+        am_softmax,
+        arcface,
+        attribute_loss,
+        batch_all_triplet,
+        batch_contrastive,
+        batch_hard_triplet,
+        contrastive_loss,
+        cosface,
+        cosine_softmax_loss,
+        cosine_triplet,
+        id_and_pairwise_loss,
+        multibranch_loss,
+        mutual_loss,
+        pair_loss,
+        pairwise_circle,
+        pairwise_contrastive,
+        pairwise_cosface,
+        reid_loss,
+        triplet_loss,
+        weighted_triplet,
+    )
+    from reidlab.models.aligned import aligned_resnet50, aligned_small
     from reidlab.models.attributes import attributes_resnet50, attributes_small
     from reidlab.models.baseline import baseline_resnet50, baseline_small
+    from reidlab.models.deep_cosine import deep_cosine, deep_cosine_small
+    from reidlab.models.ianet import ianet_resnet50, ianet_small
+    from reidlab.models.layers import CosineClassifier
+    from reidlab.models.multibranch import multibranch_resnet50, multibranch_small
+    from reidlab.models.mutual import mutual_resnet50, mutual_small
+    from reidlab.models.siamese import siamese_resnet50, siamese_small
     from reidlab.ranking import (
         Index,
         Ranking,

@@ -107,7 +107,7 @@ def test_scores_of_a_run_go_to_its_folder_unless_told_otherwise(market_folder, h
         ("", "which model? name the folder RUN of a training, or --official SOURCE FILE"),
         ("run --official transreid w.pth --data x", "got both (RUN is run)"),
         ("--official transreid w.pth", "w.pth does not say its dataset; name one with --data"),
-        ("--official ianet w.pth --data x", "choose one of strong-baseline, transreid"),
+        ("--official dino w.pth --data x", "choose one of strong-baseline, transreid"),
         ("--official transreid w.pth --data x", "no weights file at w.pth"),
         ("run --image-size 3 4", "--image-size: only for --official"),
         ("run --last-stride 2", "--last-stride: only for --official"),

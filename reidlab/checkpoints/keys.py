@@ -158,6 +158,47 @@ _RESNET50: dict[str, Any] = {
     "ignored": ("base.fc.weight", "base.fc.bias"),  # ImageNet's classes, where a copy keeps them
 }
 
+_IANET: dict[str, Any] = {
+    "network": "a ResNet-50 with interaction-and-aggregation blocks",
+    "model": "ianet_resnet50",
+    "keys": {
+        "blocks.2.spatial_norm.*": "layer2.4.W1.*",
+        "blocks.2.channel_norm.*": "layer2.4.W2.*",
+        "blocks.3.spatial_norm.*": "layer3.6.W1.*",
+        "blocks.3.channel_norm.*": "layer3.6.W2.*",
+        "neck.norm.*": "bn.*",
+        "neck.classifier.*": "classifier.*",
+        "trunk.*": "*",
+    },
+    "sizes": {
+        "num_ids": (("classifier.weight", 0), ("classifier.bias", 0)),
+        "width": (("conv1.weight", 0), ("bn1.weight", 0), ("bn1.bias", 0)),
+    },
+    "settings": {"image_size": Setting((256, 128)), "last_stride": Setting(1, (1, 2))},
+}
+
+_ALIGNED: dict[str, Any] = {
+    "network": "a ResNet-50 with a local branch",
+    "model": "aligned_resnet50",
+    "keys": {  # the trunk is a plain sequence there; 2 and 3 are ReLU and pooling
+        "trunk.conv1.*": "base.0.*",
+        "trunk.bn1.*": "base.1.*",
+        "trunk.layer1.*": "base.4.*",
+        "trunk.layer2.*": "base.5.*",
+        "trunk.layer3.*": "base.6.*",
+        "trunk.layer4.*": "base.7.*",
+        "local.norm.*": "bn.*",
+        "local.project.*": "conv1.*",
+        "classifier.*": "classifier.*",
+    },
+    "sizes": {
+        "num_ids": (("classifier.weight", 0), ("classifier.bias", 0)),
+        "width": (("base.0.weight", 0), ("base.1.weight", 0), ("base.1.bias", 0)),
+        "local_dim": (("conv1.weight", 0), ("conv1.bias", 0)),
+    },
+    "settings": {"image_size": Setting((256, 128)), "last_stride": Setting(2, (1, 2))},
+}
+
 LAYOUTS = (
     Layout(
         source="strong-baseline",
@@ -166,6 +207,13 @@ LAYOUTS = (
         **_RESNET50,
     ),
     Layout(source="transreid", arguments={"pool": "2x2"}, **_RESNET50),
+    Layout(
+        source="alignedreid",
+        arguments={"local": "max"},
+        released="The published code saves a checkpoint whose 'state_dict' holds the weights",
+        **_ALIGNED,
+    ),
+    Layout(source="ianet", **_IANET),
 )
 
 SOURCES = tuple(dict.fromkeys(layout.source for layout in LAYOUTS))
@@ -183,6 +231,7 @@ LOOKS = (  # the first that fits counts
     Look(
         "ImageNet weights of a ResNet: a start for training, as pretrained=FILE",
         ("conv1.weight", "layer1.0.conv1.weight", "layer4.0.conv1.weight"),
+        ("layer2.4.W1.weight", "layer3.6.W1.weight", "bn.weight"),  # those of IANet
     ),
     Look(
         "a network of reidlab itself, which load_model reads with its card",

@@ -24,18 +24,22 @@ def load_official(
     further, and can be saved by `save_model`. Shapes tell the number of people and the width.
 
     Args:
-        source: the project: "strong-baseline", or "transreid" (its ResNet-50).
+        source: the project: "strong-baseline", "transreid" (its ResNet-50), "ianet", or
+            "alignedreid" (AlignedReID++).
         weights: path of its weights file (.pth, .pt, .safetensors), or a state dict. The prefix
             "module." and one level of wrapping ("state_dict", "model", ...) are taken off.
         **settings: what shapes do not tell, named as in our constructor: `image_size` (height,
-            width) in pixels, (256, 128) by default; `last_stride`, 1 (default) or 2.
+            width) in pixels, (256, 128) by default; `last_stride`, 1 or 2, by default 2 of
+            "alignedreid" and 1 of the others.
 
     Raises:
         ValueError: an unknown source or setting; the file is missing, damaged or would have to be
             executed; keys or shapes do not fit, which are listed.
 
     Sources: Luo et al. 2019, "Bag of Tricks and a Strong Baseline for Deep Person
-    Re-Identification" (arXiv:1903.07071); He et al. 2021, "TransReID" (arXiv:2102.04378).
+    Re-Identification" (arXiv:1903.07071); He et al. 2021, "TransReID" (arXiv:2102.04378);
+    Luo et al. 2019, "AlignedReID++" (Pattern Recognition 94); Hou et al. 2019,
+    "Interaction-and-Aggregation Network for Person Re-identification" (arXiv:1907.08435).
     """
     layouts = [layout for layout in LAYOUTS if layout.source == source]
     if not layouts:

@@ -67,8 +67,8 @@ class Embed:
     """--data is a folder of crops, and nobody says who they show; persons are then numbered."""
     flip: Literal["recipe", "yes", "no"] = "recipe"
     """Average the features of image and mirror."""
-    neck: Literal["before", "after"] | None = None
-    """Side of the neck; by default the one the method publishes."""
+    neck: Literal["before", "after", "global", "local"] | None = None
+    """Side of the neck, or of AlignedReID the feature; by default the one the method publishes."""
     batch_size: int = 128
     """Images per step."""
     device: str | None = None

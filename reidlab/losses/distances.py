@@ -1,15 +1,110 @@
 """Distances between embeddings of one batch.
 
-Shapes: N and M images, D embedding width.
+Shapes: N and M images, D embedding width, B images of a batch.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from reidlab.models.layers import cosine_matrix
+
+METRICS = ("euclidean", "squared", "cosine")
 
 
 def pairwise_distance(x: Tensor, y: Tensor) -> Tensor:
     """Euclidean distance of every row of `x` (N, D) to every row of `y` (M, D) -> (N, M)."""
     exact = "donot_use_mm_for_euclid_dist"  # the matmul shortcut is noisy near distance 0
-    return torch.cdist(x.float(), y.float(), compute_mode=exact)  # float32 under autocast too
+    return torch.cdist(*_wide(x, y), compute_mode=exact)  # float32 under autocast too
+
+
+def distance_matrix(
+    x: Tensor, y: Tensor, metric: str = "euclidean", *, normalize: bool = False
+) -> Tensor:
+    """Distance of every row of `x` (N, D) to every row of `y` (M, D) -> (N, M).
+
+    Args:
+        x: embeddings.
+        y: embeddings of the same width.
+        metric: "euclidean", "squared" (Euclidean distance squared), or "cosine": 1 - cosine, which
+            a margin treats as it treats the negative cosine.
+        normalize: rows are scaled to length 1 first; "squared" is then 2 - 2 cosine.
+
+    Returns:
+        At least float32, under autocast too; float64 stays float64.
+
+    Raises:
+        ValueError: an unknown metric, or `x` and `y` are not tables of one width.
+    """
+    if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
+        got = f"{tuple(x.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"expected embeddings (N, D) and (M, D) of one width, got {got}")
+    if _known(metric) == "cosine":
+        return 1 - cosine_matrix(*_wide(x, y))
+    if normalize:
+        x, y = (F.normalize(z) for z in _wide(x, y))
+    distance = pairwise_distance(x, y)
+    return distance.square() if metric == "squared" else distance
+
+
+def paired_distance(
+    x: Tensor, y: Tensor, metric: str = "euclidean", *, normalize: bool = False
+) -> Tensor:
+    """Distance of each row of `x` (N, D) to the same row of `y` (N, D) -> (N,).
+
+    The diagonal of `distance_matrix`, with the same metrics.
+
+    Raises:
+        ValueError: an unknown metric, or `x` and `y` are not tables of one shape.
+    """
+    if x.ndim != 2 or x.shape != y.shape:
+        got = f"{tuple(x.shape)} and {tuple(y.shape)}"
+        raise ValueError(f"expected embeddings (N, D) twice, got {got}")
+    x, y = _wide(x, y)
+    if _known(metric) == "cosine":
+        return 1 - (F.normalize(x) * F.normalize(y)).sum(dim=1)
+    difference = F.normalize(x) - F.normalize(y) if normalize else x - y
+    if metric == "squared":
+        return difference.square().sum(dim=1)
+    return torch.linalg.vector_norm(difference, dim=1)
+
+
+def check_batch(embeddings: Tensor, pids: Tensor) -> None:
+    """Refuse what no loss over the pairs of a batch can use.
+
+    Raises:
+        ValueError: `embeddings` is not (B, D), `pids` is not (B,), or all are of one person.
+    """
+    if embeddings.ndim != 2 or pids.shape != embeddings.shape[:1]:
+        got = f"{tuple(embeddings.shape)} and {tuple(pids.shape)}"
+        raise ValueError(f"expected embeddings (B, D) and pids (B,), got {got}")
+    if bool((pids == pids[:1]).all()):
+        got = f"one in {len(pids)} images" if len(pids) else "an empty batch"
+        raise ValueError(
+            f"expected at least two identities in a batch, got {got}: no negative exists; "
+            "sample P >= 2 identities, as PKSampler does"
+        )
+
+
+def same_person(pids: Tensor) -> tuple[Tensor, Tensor]:
+    """Which pairs of a batch are positive and which negative, (B, B) bool each.
+
+    An image and itself are neither.
+    """
+    same = pids[:, None] == pids[None, :]  # (B, B), true on the diagonal
+    itself = torch.eye(len(pids), dtype=torch.bool, device=pids.device)
+    return same & ~itself, ~same
+
+
+def _known(metric: str) -> str:
+    if metric not in METRICS:
+        raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}")
+    return metric
+
+
+def _wide(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in one type: float32, or float64 when either has it."""
+    kind = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
+    return x.to(kind), y.to(kind)

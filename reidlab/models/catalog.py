@@ -7,14 +7,32 @@ from typing import Any
 
 from torch import nn
 
+from reidlab.models.aligned import aligned_resnet50, aligned_small
 from reidlab.models.attributes import attributes_resnet50, attributes_small
 from reidlab.models.baseline import baseline_resnet50, baseline_small
+from reidlab.models.deep_cosine import deep_cosine, deep_cosine_small
+from reidlab.models.ianet import ianet_resnet50, ianet_small
+from reidlab.models.multibranch import multibranch_resnet50, multibranch_small
+from reidlab.models.mutual import mutual_resnet50, mutual_small
+from reidlab.models.siamese import siamese_resnet50, siamese_small
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "baseline_small": baseline_small,
     "baseline_resnet50": baseline_resnet50,
     "attributes_small": attributes_small,
     "attributes_resnet50": attributes_resnet50,
+    "aligned_small": aligned_small,
+    "aligned_resnet50": aligned_resnet50,
+    "mutual_small": mutual_small,
+    "mutual_resnet50": mutual_resnet50,
+    "siamese_small": siamese_small,
+    "siamese_resnet50": siamese_resnet50,
+    "multibranch_small": multibranch_small,
+    "multibranch_resnet50": multibranch_resnet50,
+    "deep_cosine_small": deep_cosine_small,
+    "deep_cosine": deep_cosine,
+    "ianet_small": ianet_small,
+    "ianet_resnet50": ianet_resnet50,
 }
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from reidlab.data.transforms import EvalTransform
 
@@ -47,6 +48,43 @@ class BNNeck(nn.Module):
         """(B, D) -> normalised feature (B, D), identity logits (B, C)."""
         normed = self.norm(feature)
         return normed, self.classifier(normed)
+
+
+def cosine_matrix(x: Tensor, y: Tensor) -> Tensor:
+    """Cosine of every row of `x` (N, D) with every row of `y` (M, D) -> (N, M).
+
+    At least float32, under autocast too: a scale of 30 to 100 usually follows.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        x, y = (F.normalize(z.to(torch.promote_types(z.dtype, torch.float32))) for z in (x, y))
+        return x @ y.T
+
+
+class CosineClassifier(nn.Module):
+    """Cosines of features and class weights: a linear layer that ignores both lengths.
+
+    What losses with a margin read (`reidlab.losses.cosface` and its like). No bias.
+
+    Args:
+        dim: D, width of the feature.
+        num_ids: C, number of training identities.
+
+    Raises:
+        ValueError: either is below 1.
+
+    Source: Wang et al. 2018, "CosFace" (arXiv:1801.09414), section 3.1.
+    """
+
+    def __init__(self, dim: int, num_ids: int) -> None:
+        super().__init__()
+        if dim < 1 or num_ids < 1:
+            raise ValueError(f"expected a width and identities of 1 or more, got {dim}, {num_ids}")
+        directions = torch.randn(num_ids, dim)  # evenly spread over the sphere
+        self.weight = nn.Parameter(F.normalize(directions))
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(B, D) -> cosines (B, C)."""
+        return cosine_matrix(feature, self.weight)
 
 
 def check_neck(neck: str) -> str:

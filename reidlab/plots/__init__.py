@@ -4,28 +4,35 @@ Nothing here touches pyplot: no window opens, no figure stays open, and a notebo
 once, as the value of a cell's last line. Images keep their proportions at a page width of 900 px.
 """
 
+from reidlab.plots.alignment import alignment_figure
+from reidlab.plots.attention import attention_figure
 from reidlab.plots.attributes import attribute_bars, confusion_grid, reliability_diagram
 from reidlab.plots.balance import attribute_balance
+from reidlab.plots.branches import branch_maps
 from reidlab.plots.card import attribute_card
 from reidlab.plots.claims import claims_plot
 from reidlab.plots.curves import cmc_curve, training_curves
 from reidlab.plots.gallery import gallery_strip
 from reidlab.plots.heatmap import camera_heatmap
 from reidlab.plots.histogram import distance_histogram
-from reidlab.plots.openset import open_set_curve
 from reidlab.plots.mining import mined_batch
+from reidlab.plots.openset import open_set_curve
 from reidlab.plots.panels import attribute_map
+from reidlab.plots.penalties import penalty_curves
 from reidlab.plots.scatter import tsne
 from reidlab.plots.sheet import contact_sheet
 from reidlab.plots.wishes import attribute_gallery
 from reidlab.plots.worst import failure_strip
 
 __all__ = [
+    "attention_figure",
+    "alignment_figure",
     "attribute_balance",
     "attribute_bars",
     "attribute_card",
     "attribute_gallery",
     "attribute_map",
+    "branch_maps",
     "camera_heatmap",
     "claims_plot",
     "cmc_curve",
@@ -36,6 +43,7 @@ __all__ = [
     "gallery_strip",
     "mined_batch",
     "open_set_curve",
+    "penalty_curves",
     "reliability_diagram",
     "training_curves",
     "tsne",

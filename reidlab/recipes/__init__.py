@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from reidlab.recipes import attributes, baseline
+from reidlab.recipes import (
+    alignedreid,
+    attributes,
+    baseline,
+    deep_cosine,
+    ianet,
+    multibranch,
+    siamese,
+)
 from reidlab.recipes.record import Recipe
 
 __all__ = ["PROFILES", "RECIPES", "Recipe", "recipe"]
@@ -11,7 +19,7 @@ PROFILES = ("desk", "paper")
 
 RECIPES = {
     (each.method, each.profile): each
-    for method in (baseline, attributes)
+    for method in (baseline, attributes, siamese, multibranch, deep_cosine, alignedreid, ianet)
     for each in (method.DESK, method.PAPER)
 }
 

@@ -29,7 +29,8 @@ class Recipe:
         loss_arguments: settings of the loss.
         train: sampler, transforms, optimiser and schedule.
         prepare: training samples -> further settings of the loss, such as class weights.
-        learns: "people", one class per identity, or "attributes", the heads of the network.
+        learns: "people", one class per identity, "attributes", the heads of the network, or
+            "distances" between images, for which nobody needs a class.
         variant: of the synthetic dataset that the recipe was made for, where it is not the usual.
         flip: average the features of image and mirror when evaluating.
         source: where the numbers come from.
@@ -44,7 +45,7 @@ class Recipe:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     loss_arguments: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[[Sequence[Sample]], Mapping[str, Any]] | None = None
-    learns: Literal["people", "attributes"] = "people"
+    learns: Literal["people", "attributes", "distances"] = "people"
     variant: str | None = None
     flip: bool = False
 
@@ -56,14 +57,14 @@ class Recipe:
         """The network.
 
         Args:
-            num_ids: people to learn; a network of attributes needs none, and ignores it.
+            num_ids: people to learn; networks of attributes and of distances ignore it.
             changes: replace arguments of its constructor.
 
         Raises:
             ValueError: no `num_ids` for a network that learns people.
         """
         own = {**self.arguments, **changes}
-        if self.learns == "attributes":
+        if self.learns != "people":
             return build(self.model, **own)
         if num_ids is None:
             raise ValueError(f"{self.model} learns people; say how many: recipe.build(num_ids)")

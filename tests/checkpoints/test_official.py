@@ -357,9 +357,9 @@ def test_unknown_and_odd_settings_are_refused(state, settings, message):
         load_official("strong-baseline", state, **settings)
 
 
-@pytest.mark.parametrize("source", ["ianet", "dino", "clip-reid", "Strong-Baseline", ""])
+@pytest.mark.parametrize("source", ["la-transformer", "dino", "clip-reid", "Strong-Baseline", ""])
 def test_an_unknown_source_is_answered_with_the_list(source):
-    with pytest.raises(ValueError, match="choose one of strong-baseline, transreid$"):
+    with pytest.raises(ValueError, match="choose one of strong-baseline, transreid, alignedreid, ianet$"):
         load_official(source, "nowhere.pth")
 
 
@@ -389,5 +389,5 @@ def test_templates_translate_both_ways():
     with pytest.raises(ValueError, match="no template for heads"):
         translate("heads", table)
     for layout in LAYOUTS:
-        for key in ("trunk.layer1.0.conv1.weight", "neck.norm.bias", "neck.classifier.weight"):
-            assert layout.ours(layout.theirs(key)) == key and layout.theirs(key) != key
+        for theirs in layout.needed:
+            assert layout.theirs(layout.ours(theirs)) == theirs

@@ -75,13 +75,23 @@ def test_mining_sees_as_many_images_as_triplets_do():
 
 def test_arms_of_pairwise_losses_are_plain_and_those_of_blocks_are_not():
     own = tiny("pairwise")
-    assert set(own.arms) == {"none", *LOSSES, "released", "renormalised"}
+    blocks = {"released", "renormalised"}
+    trained = {"trained-plain", *(f"trained-{name}" for name in blocks)}
+    assert set(own.arms) == {"none", *LOSSES, *blocks, *trained}
     for loss in LOSSES:
         assert differs(own, loss, "none") == {"loss_arguments.pairwise": loss}
         assert own.arms[loss].arguments["stages"] == ()
-    assert differs(own, "renormalised", "released") == {"arguments.fusion": "renormalised"}
-    assert set(differs(own, "released", "triplet")) <= {"arguments.stages", "arguments.fusion"}
-    assert own.arms["released"].arguments.get("stages", (2, 3)) != ()
+    for start, plain in (("", "triplet"), ("trained-", "trained-plain")):
+        released, other = f"{start}released", f"{start}renormalised"
+        assert differs(own, other, released) == {"arguments.fusion": "renormalised"}
+        assert set(differs(own, released, plain)) <= {"arguments.stages", "arguments.fusion"}
+        assert own.arms[released].arguments.get("stages", (2, 3)) != ()
+
+
+def test_arms_from_random_weights_differ_from_trained_ones_in_start_and_epochs():
+    own = EXPERIMENTS["pairwise"]()
+    changed = differs(own, "released", "trained-released")
+    assert set(changed) == {"arguments.pretrained", "start", "train.epochs"}
 
 
 def test_arms_of_alignment_differ_in_the_distance_they_train():

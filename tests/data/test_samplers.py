@@ -4,7 +4,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from reidlab.data.samplers import PKSampler, ShuffleSampler, epoch_seed, pk_batches
+from reidlab.data.samplers import (
+    PKSampler,
+    ShuffleSampler,
+    epoch_seed,
+    group_batches,
+    pk_batches,
+)
 
 CASES = [("b16_k4", 4, 4), ("b32_k8", 4, 8)]
 
@@ -70,3 +76,56 @@ def test_shuffle_shows_every_image_once_and_never_a_batch_of_one():
     assert [len(batch) for batch in ShuffleSampler(11, 5)] == [5, 5]
     with pytest.raises(ValueError, match="images"):
         ShuffleSampler(0, 4)
+
+
+def groups(pids, p, k, seed=0):
+    settings = {"shuffler": random.Random(seed), "drawer": np.random.RandomState(seed)}
+    return group_batches(pids, p, k, **settings)
+
+
+def test_groups_are_of_one_person_each_and_no_image_comes_twice():
+    pids = np.random.default_rng(0).integers(0, 12, 200).tolist()
+    batches = groups(pids, 5, 4)
+    for batch in batches:
+        assert len(batch) == 20
+        assert all(len({pids[i] for i in batch[s : s + 4]}) == 1 for s in range(0, 20, 4))
+    drawn = sum(batches, [])
+    assert len(drawn) == len(set(drawn))
+    whole = sum(count // 4 for count in Counter(pids).values())
+    assert len(batches) == whole // 5
+
+
+def test_a_batch_of_groups_may_hold_one_person_twice_and_pk_may_not():
+    pids = [0] * 16 + [1] * 16
+    met = [
+        Counter(pids[i] for i in batch) for seed in range(5) for batch in groups(pids, 2, 4, seed)
+    ]
+    assert any(len(counts) == 1 for counts in met) and any(len(counts) == 2 for counts in met)
+    assert all(len({pids[i] for i in batch}) == 2 for batch in draw(pids, 2, 4, 0))
+
+
+def test_groups_of_people_with_few_images_repeat_some_and_a_rest_waits():
+    pids = [0, 0, 1, 1, 1, 1, 1]
+    (batch,) = groups(pids, 2, 4)
+    counts = Counter(pids[i] for i in batch)
+    assert counts == {0: 4, 1: 4}
+    assert len({i for i in batch if pids[i] == 1}) == 4
+    assert groups(pids, 3, 4) == []
+
+
+def test_groups_follow_their_seed_and_the_sampler_asks_for_them():
+    pids = np.random.default_rng(1).integers(0, 6, 90).tolist()
+    assert groups(pids, 3, 4, 1) == groups(pids, 3, 4, 1) != groups(pids, 3, 4, 2)
+    sampler = PKSampler(pids, 3, 4, seed=1, distinct=False)
+    assert list(sampler) == groups(pids, 3, 4, 1) != list(PKSampler(pids, 3, 4, seed=1))
+    sampler.set_epoch(1)
+    assert list(sampler) == groups(pids, 3, 4, epoch_seed(1, 1))
+
+
+def test_processes_share_groups():
+    pids = np.random.default_rng(1).integers(0, 6, 90).tolist()
+    shared = [
+        list(PKSampler(pids, 4, 3, distinct=False, rank=rank, processes=2)) for rank in range(2)
+    ]
+    together = [one + other for one, other in zip(*shared, strict=True)]
+    assert together == groups(pids, 4, 3)

@@ -1,0 +1,163 @@
+"""What each branch of a multi-branch network looks at, as heat over the crops.
+
+Shapes: D channels of a feature map, h x w places, H x W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from reidlab.data.samples import Sample
+from reidlab.models.layers import preprocess_of
+from reidlab.models.multibranch import MultiBranch
+from reidlab.plots.page import (
+    BLACK,
+    GREY,
+    WIDTH,
+    Pixels,
+    name_person,
+    new_page,
+    read_pixels,
+    styled,
+)
+
+# Dark to light with one order in grey print, too; the darkest third leaves the crop visible.
+HEAT = LinearSegmentedColormap.from_list(
+    "heat", ["#12071F", "#5B1A5E", "#B5354C", "#F0812F", "#FFF3B0"]
+)
+WORDS = {"average": "average\nbranch", "max": "max\nbranch"}
+STRENGTH = 0.6  # of the heat over a grey crop
+
+
+def energy(x: Tensor) -> Tensor:
+    r"""Share of a map's energy at each place (h, w), from x (D, h, w): what an average pools.
+
+    Each channel is weighted by its own mean, the value that average pooling makes of it:
+    :math:`e_{uv} \propto \sum_c \bar x_c \, x_{cuv}`. So :math:`e` sums to 1 and says which places
+    the squared length of the pooled feature comes from.
+    """
+    weighted = (x.mean(dim=(1, 2))[:, None, None] * x).sum(dim=0)  # (h, w)
+    return weighted / weighted.sum().clamp_min(torch.finfo(weighted.dtype).tiny)
+
+
+def winners(x: Tensor) -> Tensor:
+    """Share of channels whose maximum lies at each place (h, w), from x (D, h, w).
+
+    Channels that are silent everywhere have no maximum and do not count.
+    """
+    height, width = x.shape[1:]
+    flat = x[x.amax(dim=(1, 2)) > 0].flatten(1)  # (channels that speak, h * w)
+    counts = torch.bincount(flat.argmax(dim=1), minlength=height * width).float()
+    return (counts / counts.sum().clamp_min(1)).reshape(height, width)
+
+
+SHARES = {"average": energy, "max": winners}
+
+
+def branch_shares(model: nn.Module, samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """Branch -> (N, h, w), the share of its feature that comes from each place; sums are 1.
+
+    Args:
+        model: a `MultiBranch`; left in the mode it came in.
+        samples: N images.
+
+    Raises:
+        ValueError: another network, no samples, or a bad image.
+    """
+    if not isinstance(model, MultiBranch):
+        raise ValueError(
+            f"expected a network with branches, as multibranch_small makes them, got "
+            f"{type(model).__name__}"
+        )
+    if not samples:
+        raise ValueError("expected at least one image, got none")
+    device = next(model.parameters()).device
+    pixels = np.stack([read_pixels(s.path, model.preprocess.size) for s in samples])
+    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)  # (N, 3, H, W)
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            maps = model.maps(model.preprocess(images))
+    finally:
+        model.train(training)
+    return {
+        name: torch.stack([SHARES[name](each.float().cpu()) for each in x])
+        for name, x in maps.items()
+    }
+
+
+@styled
+def branch_maps(model: nn.Module, samples: Sequence[Sample], *, title: str = "") -> Figure:
+    """Each crop beside the same crop under the heat of every branch.
+
+    The heat of the average branch is the share of its feature's energy that comes from a place,
+    that of the max branch the share of channels that have their maximum there. Heat is drawn in the
+    places of the feature map, on one scale from 0 for the whole page; below a crop stands the share
+    of its brightest place. Equal shares would be 100 / (h w) percent. A place sees more of the crop
+    than its own square.
+
+    Args:
+        model: a `MultiBranch`.
+        samples: crops, up to ten; six or so look best.
+        title: shown above.
+
+    Raises:
+        ValueError: another network, no crops or more than ten, or a bad image.
+    """
+    if len(samples) > 10:
+        raise ValueError(f"expected up to ten crops, got {len(samples)}; pass some of them")
+    shares = branch_shares(model, samples)
+    size = preprocess_of(model).size
+    crops = [read_pixels(sample.path, size) for sample in samples]
+    return _page(crops, [name_person(s.pid) for s in samples], shares, title)
+
+
+def _page(crops: list[Pixels], names: list[str], shares: dict[str, Tensor], title: str) -> Figure:
+    """A row of crops, then a row per branch."""
+    left, gap, under = 0.85, 0.07, 0.24  # inches
+    across = min(1.05, (WIDTH - left - 0.05) / len(crops) - gap)
+    tall = across * crops[0].shape[0] / crops[0].shape[1]
+    top = (0.36 if title else 0.06) + 0.22
+    page = new_page(top + (len(shares) + 1) * (tall + under) + 0.02 - (under - 0.08))
+    high = page.get_figheight()
+    page.suptitle(title, x=0.01, y=1 - 0.07 / high, ha="left", va="top")
+    rows: list[tuple[str, list[Pixels], list[str]]] = [("crop", crops, [""] * len(crops))]
+    most = max(float(table.max()) for table in shares.values())
+    for name, table in shares.items():
+        heated = [heat(crop, share.numpy(), most) for crop, share in zip(crops, table, strict=True)]
+        rows.append((WORDS[name], heated, [f"up to {100 * float(s.max()):.0f} %" for s in table]))
+    for row, (word, pictures, notes) in enumerate(rows):
+        bottom = high - top - row * (tall + under) - tall + (under - 0.08) * bool(row)
+        page.text(0.01, (bottom + tall / 2) / high, word, va="center", fontweight="bold")
+        for i, (picture, note) in enumerate(zip(pictures, notes, strict=True)):
+            x = left + i * (across + gap)
+            axes = page.add_axes((x / WIDTH, bottom / high, across / WIDTH, tall / high))
+            axes.imshow(picture, aspect="auto", interpolation="bicubic")
+            axes.set_axis_off()
+            middle = (x + across / 2) / WIDTH
+            page.text(middle, (bottom - 0.04) / high, note, ha="center", va="top", fontsize=8.5,
+                      color=GREY)  # fmt: skip
+            if not row:
+                page.text(middle, (bottom + tall + 0.04) / high, names[i], ha="center",
+                          va="bottom", fontsize=9, color=BLACK)  # fmt: skip
+    return page
+
+
+def heat(crop: Pixels, share: NDArray[np.floating], most: float) -> Pixels:
+    """`crop` (H, W, 3) in grey under the colours of `share` (h, w), from 0 to `most`."""
+    height, width = crop.shape[:2]
+    rows = np.arange(height) * share.shape[0] // height  # place of each pixel
+    columns = np.arange(width) * share.shape[1] // width
+    level = (share / max(most, 1e-12))[rows[:, None], columns]  # (H, W)
+    grey = np.asarray(Image.fromarray(crop).convert("L"), dtype=np.float32)[..., None] / 255
+    mixed = (1 - STRENGTH) * grey + STRENGTH * HEAT(level)[..., :3]
+    return (255 * mixed).round().astype(np.uint8)
