@@ -18,7 +18,7 @@ from reidlab.recipes import Recipe, recipe
 REPORT = "Barattin and Da Rold, University of Trento, Deep Learning assignment report, section 4"
 HERMANS = "Hermans et al. 2017 (arXiv:1703.07737)"
 MARGINS = (1.0, 5.0, 15.0)  # the others that the report tried
-PEOPLE, IMAGES = 24, 4  # of a batch for mining: as many images as 32 triplets have
+IMAGES = 4  # of each person, in batches for mining that have as many images as the triplets'
 BUDGET = "Both arms see the same number of images"
 
 
@@ -73,7 +73,7 @@ def mined(own: Recipe) -> Recipe:
     train = replace(
         own.train,
         sampler="pk",
-        ids_per_batch=PEOPLE,
+        ids_per_batch=3 * own.train.batch_size // IMAGES,
         images_per_id=IMAGES,
         epochs=3 * own.train.epochs,
         warmup_epochs=3 * own.train.warmup_epochs,

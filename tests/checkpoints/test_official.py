@@ -359,7 +359,9 @@ def test_unknown_and_odd_settings_are_refused(state, settings, message):
 
 @pytest.mark.parametrize("source", ["la-transformer", "dino", "clip-reid", "Strong-Baseline", ""])
 def test_an_unknown_source_is_answered_with_the_list(source):
-    with pytest.raises(ValueError, match="choose one of strong-baseline, transreid, alignedreid, ianet$"):
+    with pytest.raises(
+        ValueError, match="choose one of strong-baseline, transreid, alignedreid, ianet$"
+    ):
         load_official(source, "nowhere.pth")
 
 
