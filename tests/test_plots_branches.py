@@ -63,6 +63,15 @@ def test_shares_are_those_of_the_maps_in_evaluation_mode(crops):
         torch.testing.assert_close(found[name].sum((1, 2)), torch.ones(len(crops)))
 
 
+def test_a_fine_grid_looks_between_the_places_that_are_pooled(crops):
+    model = multibranch_small(3, **TINY).train()
+    coarse, fine = (branch_shares(model, crops, fine=fine) for fine in (False, True))
+    for name in ("average", "max"):
+        assert fine[name].shape[1:] == (4, 2) and coarse[name].shape[1:] == (2, 1)
+        torch.testing.assert_close(fine[name].sum(dim=(1, 2)), torch.ones(len(crops)))
+    assert model.training and model.stages["max"][0].conv1.stride == (2, 2)
+
+
 def test_heat_is_drawn_in_the_places_of_the_map_over_a_grey_crop():
     crop = np.full((6, 4, 3), (200, 100, 0), np.uint8)
     crop[0, 0] = 255

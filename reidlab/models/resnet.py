@@ -8,6 +8,7 @@ stride 1: Sun et al. 2018, "Beyond Part Models" (arXiv:1711.09349).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -85,6 +86,23 @@ def start_convolutions(module: nn.Module) -> None:
     for each in module.modules():
         if isinstance(each, nn.Conv2d):
             nn.init.kaiming_normal_(each.weight, mode="fan_out", nonlinearity="relu")
+
+
+def without_stride(stage: nn.Sequential) -> nn.Sequential:
+    """A copy of a stage on a finer grid: same weights, no stride, later 3x3 kernels spread out.
+
+    Every other place of its map holds what `stage` gives, the places between are new ("a trous").
+    """
+    finer, spread = copy.deepcopy(stage), 1
+    for module in finer.modules():
+        if not isinstance(module, nn.Conv2d):
+            continue
+        stride, wide = module.stride[0], module.kernel_size[0] > 1
+        module.stride = (1, 1)
+        if wide:
+            module.dilation, module.padding = (spread, spread), (spread, spread)
+            spread *= stride
+    return finer
 
 
 class ResNet(nn.Module):

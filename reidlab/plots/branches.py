@@ -6,6 +6,7 @@ Shapes: D channels of a feature map, h x w places, H x W pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from reidlab.data.samples import Sample
 from reidlab.models.layers import preprocess_of
 from reidlab.models.multibranch import MultiBranch
+from reidlab.models.resnet import without_stride
 from reidlab.plots.page import (
     BLACK,
     GREY,
@@ -62,12 +64,16 @@ def winners(x: Tensor) -> Tensor:
 SHARES = {"average": energy, "max": winners}
 
 
-def branch_shares(model: nn.Module, samples: Sequence[Sample]) -> dict[str, Tensor]:
+def branch_shares(
+    model: nn.Module, samples: Sequence[Sample], *, fine: bool = False
+) -> dict[str, Tensor]:
     """Branch -> (N, h, w), the share of its feature that comes from each place; sums are 1.
 
     Args:
         model: a `MultiBranch`; left in the mode it came in.
         samples: N images.
+        fine: on a grid as fine as the shared stages', where the branches stride: the same weights
+            also look between the places that are pooled. See `without_stride`.
 
     Raises:
         ValueError: another network, no samples, or a bad image.
@@ -86,7 +92,7 @@ def branch_shares(model: nn.Module, samples: Sequence[Sample]) -> dict[str, Tens
     model.eval()
     try:
         with torch.inference_mode():
-            maps = model.maps(model.preprocess(images))
+            maps = _fine_maps(model, images) if fine else model.maps(model.preprocess(images))
     finally:
         model.train(training)
     return {
@@ -95,19 +101,29 @@ def branch_shares(model: nn.Module, samples: Sequence[Sample]) -> dict[str, Tens
     }
 
 
+def _fine_maps(model: MultiBranch, images: Tensor) -> dict[str, Tensor]:
+    """Branch -> map (B, D, h, w) without the stride of the last stage."""
+    shared = model.shared(model.preprocess(images))
+    stages = {name: cast(nn.Sequential, stage) for name, stage in model.stages.items()}
+    return {name: without_stride(stage).eval()(shared) for name, stage in stages.items()}
+
+
 @styled
-def branch_maps(model: nn.Module, samples: Sequence[Sample], *, title: str = "") -> Figure:
+def branch_maps(
+    model: nn.Module, samples: Sequence[Sample], *, fine: bool = True, title: str = ""
+) -> Figure:
     """Each crop beside the same crop under the heat of every branch.
 
     The heat of the average branch is the share of its feature's energy that comes from a place,
     that of the max branch the share of channels that have their maximum there. Heat is drawn in the
-    places of the feature map, on one scale from 0 for the whole page; below a crop stands the share
-    of its brightest place. Equal shares would be 100 / (h w) percent. A place sees more of the crop
+    places of the feature map, on one scale from 0 for each branch; below a crop stands the share of
+    its brightest place. Equal shares would be 100 / (h w) percent. A place sees more of the crop
     than its own square.
 
     Args:
         model: a `MultiBranch`.
         samples: crops, up to ten; six or so look best.
+        fine: as for `branch_shares`; False shows exactly the places that are pooled.
         title: shown above.
 
     Raises:
@@ -115,7 +131,7 @@ def branch_maps(model: nn.Module, samples: Sequence[Sample], *, title: str = "")
     """
     if len(samples) > 10:
         raise ValueError(f"expected up to ten crops, got {len(samples)}; pass some of them")
-    shares = branch_shares(model, samples)
+    shares = branch_shares(model, samples, fine=fine)
     size = preprocess_of(model).size
     crops = [read_pixels(sample.path, size) for sample in samples]
     return _page(crops, [name_person(s.pid) for s in samples], shares, title)
@@ -131,8 +147,8 @@ def _page(crops: list[Pixels], names: list[str], shares: dict[str, Tensor], titl
     high = page.get_figheight()
     page.suptitle(title, x=0.01, y=1 - 0.07 / high, ha="left", va="top")
     rows: list[tuple[str, list[Pixels], list[str]]] = [("crop", crops, [""] * len(crops))]
-    most = max(float(table.max()) for table in shares.values())
     for name, table in shares.items():
+        most = float(table.max())
         heated = [heat(crop, share.numpy(), most) for crop, share in zip(crops, table, strict=True)]
         rows.append((WORDS[name], heated, [f"up to {100 * float(s.max()):.0f} %" for s in table]))
     for row, (word, pictures, notes) in enumerate(rows):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from reidlab.claims import compare, run_experiment
 from reidlab.claims.alignment import alignment_experiment
@@ -122,7 +123,7 @@ def test_an_arm_runs_from_images_to_what_its_statements_need(name, arm, splits, 
     table = run_experiment(own, out=tmp_path, seeds=[0], only=[arm], splits=splits)
     measures = table.runs_of(arm)[0]
     assert own.needs(arm) <= set(measures)
-    assert all(0 <= value <= 1 for key, value in measures.items() if key != "length")
+    assert all(0 <= value <= 1 for key, value in measures.items() if "length" not in key)
     assert compare(table, own).state == "incomplete"
 
 
@@ -147,10 +148,16 @@ def test_the_same_seed_gives_the_same_network_and_another_one_does_not(splits):
 
 def test_each_branch_is_scored_by_its_own_columns(splits):
     model = multibranch_small(24, width=8, image_size=(64, 32))
-    found = measure(model.eval(), splits)
+    found, units = measure(model.eval(), splits), []
     for name in ("average", "max"):
         model.descriptor = name
-        assert retrieval(*both_sides(model, splits))["mAP"] == pytest.approx(found[f"mAP/{name}"])
+        query, gallery = both_sides(model, splits)
+        assert retrieval(query, gallery)["mAP"] == pytest.approx(found[f"mAP/{name}"])
+        assert gallery.features.norm(dim=1).mean() == pytest.approx(found[f"length/{name}"])
+        units.append((F.normalize(query.features), F.normalize(gallery.features)))
+    sides = [torch.cat(parts, dim=1) for parts in zip(*units, strict=True)]
+    pair = [replace(s, features=x) for s, x in zip((query, gallery), sides, strict=True)]
+    assert retrieval(*pair)["mAP"] == pytest.approx(found["mAP/unit"])
     halves = split_branches(Embeddings(torch.arange(8.0).view(2, 4), [1, 2], [1, 1]), 2)
     assert [half.features.tolist() for half in halves] == [
         [[0.0, 1.0], [4.0, 5.0]],
