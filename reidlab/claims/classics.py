@@ -33,9 +33,10 @@ def classics_experiment(**changes: Any) -> Experiment:
                 "aligned-deep-cosine",
                 "AlignedReID ranks better than Deep Cosine Metric Learning",
                 TABLE,
-                "the one mines hard triplets on a residual trunk, the other learns classes alone, "
-                "on small images; as published, the former also starts from ImageNet, which here "
-                "it does not",
+                "two whole recipes, not one difference: the one mines hard triplets on a residual "
+                "trunk and averages each image with its mirror, the other learns classes alone, on "
+                "smaller images and without a mirror; as published, the former also starts from "
+                "ImageNet, which here it does not",
                 treatment="alignedreid",
                 control="deep-cosine",
                 measures=(MAP, RANK1),

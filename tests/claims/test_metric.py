@@ -14,6 +14,8 @@ from reidlab.claims.multibranch import MARGINS, measure, multibranch_experiment,
 from reidlab.claims.pairwise import LOSSES, pairwise_experiment
 from reidlab.claims.people import both_sides, cut_map, retrieval, train_people
 from reidlab.data.readers import read_dataset
+from reidlab.data.samplers import PKSampler
+from reidlab.data.tuples import TupleSampler
 from reidlab.embedding import Embeddings
 from reidlab.models.multibranch import multibranch_small
 from reidlab.recipes import recipe
@@ -58,20 +60,27 @@ def test_arms_of_branches_differ_from_their_control_in_one_thing():
     assert differs(own, "max", "reference") == {"arguments.branches": ["max"]}
     for margin in MARGINS:
         assert differs(own, f"margin-{margin:g}", "reference") == {"loss_arguments.margin": margin}
-    for arm, control in (("hard", "reference"), ("hard-no-id", "no-id")):
+    assert differs(own, "all-ids", "reference") == {"loss_arguments.id_on": "all"}
+    for arm, control in (("hard", "all-ids"), ("hard-no-id", "no-id")):
         changed = differs(own, arm, control)
         assert changed.pop("loss_arguments.mining") == "hard"
         assert changed.pop("train.sampler") == "pk"
+        changed.pop("loss_arguments.id_on", None)  # mining classifies all images, as its control
         assert set(changed) <= {
             "train.ids_per_batch", "train.images_per_id", "train.epochs", "train.warmup_epochs",
         }  # fmt: skip
 
 
-def test_mining_sees_as_many_images_as_triplets_do():
+def test_mining_sees_nearly_as_many_images_as_triplets_do():
     own = EXPERIMENTS["multibranch"]()
     given, mined = own.arms["reference"].train, own.arms["hard"].train
     assert mined.batch_size == 3 * given.batch_size
     assert mined.epochs == 3 * given.epochs and mined.warmup_epochs == 3 * given.warmup_epochs
+    pids = [pid for pid in range(150) for _ in range(16)]
+    triplets = TupleSampler(pids, "triplets", given.batch_size)
+    batches = PKSampler(pids, mined.ids_per_batch, mined.images_per_id)
+    shown = given.epochs * sum(map(len, triplets)), mined.epochs * sum(map(len, batches))
+    assert 0.95 < shown[1] / shown[0] <= 1
 
 
 def test_arms_of_pairwise_losses_are_plain_and_those_of_blocks_are_not():
