@@ -103,7 +103,8 @@ def statements() -> tuple[Statement, ...]:
     found += [
         Statement(
             f"dmli-alignment-{boxes}",
-            f"Beside the global distance, aligned stripes beat straight ones, {words[boxes]}",
+            "Beside the global distance, aligned stripes beat straight ones for people "
+            f"{words[boxes]}",
             LUO,
             f"{path}. Same network, trained with aligned distances",
             treatment="aligned",
