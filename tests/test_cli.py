@@ -138,7 +138,7 @@ def test_a_plain_market_folder_trains_with_people_held_out(market_folder, tmp_pa
         ("train", "no method; write"),
         ("train baseline --data nowhere", "nowhere"),
         ("evaluate nowhere", "no model at nowhere"),
-        ("train baseline --sampler shuffle", "leave out --sampler shuffle"),
+        ("train baseline --sampler shuffle", "reid_loss needs sampler pk or groups, got shuffle"),
         ("train baseline --validation-ids 3", "leave out --validation-ids"),
         ("evaluate run --picture x.foo", "ends in .png"),
         ("data make --out /proc/nowhere", "/proc"),

@@ -66,6 +66,17 @@ def test_all_protocols_and_the_picture_know_the_local_distance(runs, tmp_path):
     assert "global + aligned local distance" in text and picture.is_file()
 
 
+@pytest.mark.parametrize("neck", ["global", "local"])
+def test_either_feature_alone_can_be_scored(runs, market, neck):
+    run("evaluate", runs / "aligned", "--neck", neck, "--device", "cpu")
+    model, splits = load_model(runs / "aligned")[0], read_dataset(market)
+    parts = (splits.query, splits.gallery)
+    sides = [embed(model, part, flip=True, neck=neck, device="cpu") for part in parts]
+    stored = json.loads((runs / "aligned" / f"scores-neck-{neck}.json").read_text())
+    assert stored["neck"] == neck
+    assert stored["mAP"] == pytest.approx(evaluate(*sides).mean_ap)
+
+
 def test_a_network_without_stripes_is_refused(runs):
     _, error = run("evaluate", runs / "baseline", "--local", "aligned", check=False)
     assert "--local: Baseline has no stripes" in error and "train alignedreid" in error

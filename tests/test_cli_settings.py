@@ -5,6 +5,7 @@ from dataclasses import fields
 
 import pytest
 
+from reidlab.cli import main
 from reidlab.cli.settings import (
     ELSEWHERE,
     NoSettings,
@@ -69,6 +70,15 @@ def test_every_recipe_has_flags_with_help_whose_names_do_not_collide(key):
         helps = explained(inspect.getdoc(function))
         missing = [each.name for each in groups[group] if not helps.get(each.name)]
         assert not missing, f"{function.__name__} does not explain {missing}"
+
+
+@pytest.mark.parametrize("key", RECIPES, ids="-".join)
+def test_every_flag_can_be_given(key, capsys):
+    method, profile = key
+    with pytest.raises(SystemExit) as left:
+        main(["train", method, "--profile", profile, "--help"])
+    assert not left.value.code
+    assert "fixed" not in capsys.readouterr().out  # tyro's word for a type that it cannot read
 
 
 def test_settings_of_the_loss_reach_the_recipe():

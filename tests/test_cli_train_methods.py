@@ -104,12 +104,47 @@ def test_the_loss_of_validation_people_can_stop_a_training(train):
 
 
 def test_mining_needs_its_sampler_and_says_so(train):
-    refused, _ = train("multibranch", NARROW, "--sampler pk", check=False)
-    assert refused.returncode == 1 and "--sampler triplets" in refused.stderr
+    refused, folder = train("multibranch", NARROW, "--sampler pk", check=False)
+    assert refused.returncode == 1 and "--mining given --sampler triplets" in refused.stderr
+    refused, _ = train("multibranch", NARROW, "--mining hard", check=False)
+    assert "mining hard needs sampler pk or groups, got triplets" in refused.stderr
+    refused, _ = train("siamese", NARROW, "--sampler pk", check=False)
+    assert "pair_loss needs sampler pairs, got pk (--sampler pairs)" in refused.stderr
+    refused, _ = train("ianet", NARROW, "--sampler triplets", check=False)
+    wanted = "pairwise triplet needs sampler pk or groups, got triplets"
+    assert refused.returncode == 1 and wanted in refused.stderr
+    assert not folder.exists()  # refused before any work
+    done, _ = train("ianet", NARROW, "--sampler shuffle --pairwise none")
+    assert "1 epochs done" in done.stdout
+
+
+def test_mining_trains_with_its_sampler(train):
     done, _ = train("multibranch", NARROW, "--sampler pk --mining hard")
     assert "1 epochs done" in done.stdout
-    refused, _ = train("ianet", NARROW, "--sampler triplets", check=False)
-    assert refused.returncode == 1 and "batches of P people" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("method", "flags", "message"),
+    [
+        ("multibranch", "--no-classes --smoothing 0.1", "--smoothing is of the identity loss"),
+        ("multibranch", "--no-classes --id-on=all", "--id-on is of the identity loss"),
+        (
+            "multibranch",
+            "--mining hard --sampler pk --id_on anchor",
+            "--id-on is for --mining given",
+        ),
+        ("deep-cosine", "--no-classes", "is for train multibranch, not for deep-cosine"),
+        ("siamese", "--no-classes", "is for train multibranch, not for siamese"),
+        ("ianet", "--classification arcface", "--classifier cosine"),
+        ("ianet", "--classifier cosine", "--classifier linear"),
+        ("multibranch", "--weight -1", "weight must be 0 or more and finite, got -1"),
+        ("multibranch", "--margin nan", "margin must be 0 or more and finite, got nan"),
+    ],
+)
+def test_settings_without_effect_or_sense_are_refused(train, method, flags, message):
+    refused, _ = train(method, METHODS[method], flags, check=False)
+    assert refused.returncode == 1 and message in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from matplotlib.patches import ConnectionPatch
 from PIL import Image
 from torch.nn import functional as F
 
+from reidlab.data.samples import Sample
 from reidlab.losses import aligned_distance, alignment_path
 from reidlab.plots import alignment_figure
 
@@ -69,6 +70,9 @@ def test_files_are_read_and_names_are_written(tmp_path):
     figure = alignment_figure(files, stripes, names=("one", "two"), title="boxes")
     assert [axes.get_title() for axes in figure.axes[:4]] == ["one", "two"] * 2
     assert figure.get_suptitle() == "boxes"
+    samples = [Sample(files[0], 1, 1), Sample(files[1], 2, 1)]
+    same = alignment_figure(samples, stripes, names=("one", "two"), title="boxes")
+    assert same.png() == figure.png()
     assert figure.axes[1].images[0].get_array()[0, 0].tolist() == [255, 0, 0]
     assert figure.png().startswith(b"\x89PNG")
 
@@ -80,3 +84,6 @@ def test_what_cannot_be_drawn_is_refused():
             alignment_figure(*bad)
     with pytest.raises(ValueError, match="a file or an image \\(3, H, W\\) uint8, got .*float32"):
         alignment_figure([each.float() for each in images], stripes)
+    for wrong, name in ((None, "NoneType"), (images[0].numpy(), "ndarray")):
+        with pytest.raises(ValueError, match=f"a Sample or the path of an image, got {name}"):
+            alignment_figure([wrong, wrong], stripes)

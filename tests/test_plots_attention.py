@@ -8,10 +8,12 @@ from PIL import Image
 from torch import nn
 
 from reidlab.data.samples import Sample
+from reidlab.models.baseline import baseline_small
 from reidlab.models.ianet import ianet_small
 from reidlab.models.interaction import FUSIONS, uniformity
 from reidlab.plots import attention_figure
 from reidlab.plots.attention import attention_maps
+from reidlab.plots.page import read_pixels
 
 SIZE = (64, 32)
 
@@ -48,7 +50,7 @@ def test_maps_are_the_attention_of_the_network_in_even_shares(model, crop):
     image = torch.from_numpy(pixels(crop).copy()).permute(2, 0, 1)[None]
     for stage, grid in ((2, (8, 4)), (3, (4, 2))):
         for fusion in FUSIONS:
-            maps = attention_maps(model, pixels(crop), stage, fusion)
+            maps = attention_maps(model, crop, stage, fusion)
             attention = model.attention(model.preprocess(image), stage, fusion)[0].detach()
             assert maps.shape == (*grid, *grid)
             expected = attention.numpy() * len(attention)
@@ -65,7 +67,7 @@ def test_every_panel_shows_the_row_of_its_position(model, crop, stage):
     for axes, (fusion, corner) in zip(
         found, [(fusion, i) for fusion in FUSIONS for i in (0, -1)], strict=True
     ):
-        shares = attention_maps(model, pixels(crop), stage, fusion)[corner, corner]
+        shares = attention_maps(model, crop, stage, fusion)[corner, corner]
         drawn = axes.images[-1].get_array()
         np.testing.assert_allclose(np.exp2(drawn.astype(float)), shares, rtol=1e-6)
         digits = 3 if shares.max() < 1.1 else 1
@@ -136,3 +138,35 @@ def test_panels_stay_apart_and_on_the_page(model, crop, count):
 def test_what_cannot_be_shown_is_refused(model, crop, options, message):
     with pytest.raises(ValueError, match=message):
         attention_figure(model, crop, **options)
+
+
+@pytest.fixture(scope="module")
+def large_crop(tmp_path_factory):
+    path = tmp_path_factory.mktemp("large") / "crop.png"
+    noise = np.random.default_rng(1).integers(0, 255, (150, 70, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    return path
+
+
+def test_a_crop_of_another_size_is_seen_as_when_it_is_embedded(model, large_crop):
+    seen = model.preprocess(Image.open(large_crop))[None]
+    other = model.preprocess(torch.from_numpy(read_pixels(large_crop, SIZE).copy()).movedim(2, 0))
+    assert not torch.allclose(seen[0], other, atol=0.1)  # bicubic, for eyes
+    expected = model.attention(seen, 2, "renormalised")[0].detach().numpy()
+    found = attention_maps(model, large_crop, 2, "renormalised")
+    np.testing.assert_allclose(found.reshape(expected.shape), expected * 32, rtol=1e-5)
+    figure = attention_figure(model, str(large_crop))
+    assert (figure.axes[0].images[0].get_array() == read_pixels(large_crop, SIZE)).all()
+
+
+def test_other_networks_and_other_things_than_images_are_refused(model, crop):
+    for call in (attention_figure, lambda *both: attention_maps(*both, 2, "released")):
+        with pytest.raises(ValueError, match="a network with attention.*got Baseline"):
+            call(baseline_small(3, width=4, image_size=SIZE), crop)
+        for wrong, name in (
+            (torch.zeros(3, 64, 32), "Tensor"),
+            (None, "NoneType"),
+            ([crop], "list"),
+        ):
+            with pytest.raises(ValueError, match=f"a Sample or the path of an image, got {name}"):
+                call(model, wrong)

@@ -119,3 +119,30 @@ def test_other_networks_and_numbers_of_crops_are_refused(crops):
         branch_maps(model, [])
     with pytest.raises(ValueError, match="up to ten crops, got 11"):
         branch_maps(model, (crops * 3)[:11])
+
+
+@pytest.mark.parametrize("fine", [True, False])
+def test_a_crop_of_another_size_is_seen_as_when_it_is_embedded(tmp_path, fine):
+    noise = np.random.default_rng(1).integers(0, 255, (150, 70, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "crop.png")
+    model = multibranch_small(3, last_stride=1, **TINY).eval()
+    with torch.inference_mode():
+        maps = model.maps(model.preprocess(Image.open(tmp_path / "crop.png"))[None])
+    found = branch_shares(model, [tmp_path / "crop.png"], fine=fine)
+    torch.testing.assert_close(found["average"][0], energy(maps["average"][0]))
+    torch.testing.assert_close(found["max"][0], winners(maps["max"][0]))
+
+
+def test_files_will_do_and_other_things_are_refused(crops):
+    model = multibranch_small(3, **TINY)
+    files = [crops[0].path, str(crops[1].path)]
+    for name, share in branch_shares(model, files).items():
+        assert torch.equal(share, branch_shares(model, crops[:2])[name])
+    page = branch_maps(model, [files[0], crops[1]])
+    assert sum(text.get_text().startswith("person ") for text in page.texts) == 1
+    for call in (branch_maps, branch_shares):
+        with pytest.raises(ValueError, match="a Sample or the path of an image, got Tensor"):
+            call(model, [torch.zeros(3, 64, 32)])
+        for wrong in (files[1], crops[0], files[0]):
+            with pytest.raises(ValueError, match="expected a list of samples or files, got"):
+                call(model, wrong)

@@ -37,7 +37,16 @@ def test_crops_stand_on_both_sides():
     ("distance", "pids", "images", "message"),
     [
         (torch.zeros(3, 4), PIDS[:3], None, r"distances \(B, B\)"),
+        (torch.zeros(0, 0), PIDS[:0], None, "two people or more, got no images"),
         (torch.zeros(8, 8), PIDS, torch.zeros(7, 3, 8, 4), "7 images"),
+        (
+            torch.zeros(8, 8),
+            PIDS,
+            torch.zeros(8, 3, 8, 4),
+            r"uint8, .* got \(8, 3, 8, 4\) .*float32",
+        ),
+        (torch.zeros(8, 8), PIDS, torch.zeros(8, 8, 4, 3, dtype=torch.uint8), r"\(B, 3, H, W\)"),
+        (torch.zeros(8, 8), PIDS, torch.zeros(8, 3, 8, dtype=torch.uint8), r"\(B, 3, H, W\)"),
         (torch.zeros(40, 40), torch.arange(40), None, "at most 32"),
         (torch.zeros(3, 3), torch.tensor([1, 2, 1]), None, "in a row"),
         (torch.zeros(2, 2), torch.tensor([1, 1]), None, "no negative"),
@@ -46,3 +55,9 @@ def test_crops_stand_on_both_sides():
 def test_what_cannot_be_shown_is_refused(distance, pids, images, message):
     with pytest.raises(ValueError, match=message):
         mined_batch(distance, pids, images)
+
+
+def test_distances_of_half_precision_are_shown():
+    axes = mined_batch(batch().to(torch.bfloat16), PIDS).axes[0]
+    shown = torch.as_tensor(axes.collections[0].get_array()).reshape(8, 8)
+    torch.testing.assert_close(shown, batch().to(torch.bfloat16).float())

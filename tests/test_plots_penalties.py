@@ -1,4 +1,5 @@
 import math
+import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -102,3 +103,40 @@ def test_nothing_to_show_and_impossible_cosines_are_refused():
         penalty_curves(positive=1.0)
     with pytest.raises(ValueError, match=r"cosines in \(-1, 1\), got 0.8 and -1.0"):
         penalty_curves(negative=-1.0)
+
+
+@pytest.mark.parametrize("positive", [-0.9, 0.9])
+@pytest.mark.parametrize("negative", [-0.9, 0.9])
+def test_extreme_cosines_are_drawn_on_axes_of_their_own(positive, negative):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        page = penalty_curves({"mine": pairwise_cosface}, positive=positive, negative=negative)
+        assert page.png().startswith(b"\x89PNG")
+    left, right = 2 * abs(negative) - 1, (1 + positive) / 2
+    for axes in page.axes[::2]:
+        assert axes.get_xlim() == pytest.approx((left, 1))
+    for axes in page.axes[1::2]:
+        assert axes.get_xlim() == pytest.approx((-right, right))
+    for axes in page.axes:
+        low, high = axes.get_xlim()
+        assert axes.get_position().width > 0.3  # no text takes its room
+        assert all(low < text.get_position()[0] < high for text in axes.texts)
+
+
+def test_the_line_of_equal_cosines_is_named_where_it_is_drawn(figure):
+    texts = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert texts == [[" as near as\n the negatives "], [" as near as\n the positives "], [], []]
+    never = penalty_curves({"mine": pairwise_cosface}, negative=-0.9)
+    assert not never.axes[0].texts and len(never.axes[0].lines) == 1
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x, pids: torch.tensor(3.0),
+        lambda x, pids: torch.full((), 3.0, requires_grad=True) * 1,
+    ],
+)
+def test_a_loss_that_depends_on_nothing_is_refused(loss):
+    with pytest.raises(ValueError, match="flat: 3 does not depend on the embeddings"):
+        penalty_curves({"flat": loss})

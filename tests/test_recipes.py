@@ -6,6 +6,7 @@ import torch
 from reidlab.data.heads import HEADS, labels_of
 from reidlab.data.samples import Batch, Sample
 from reidlab.data.targets import weights_of
+from reidlab.data.transforms import TrainTransform
 from reidlab.data.variants import VARIANTS
 from reidlab.recipes import RECIPES, recipe
 from reidlab.training.objective import Objective, Optimizers
@@ -69,6 +70,87 @@ def test_the_paper_recipe_holds_the_published_numbers():
         "linear",
         100,
     )
+
+
+TRIMMED = TrainTransform(flip=0.5, pad=10, erase=0.0)  # mirror and crop
+TUPLES = {
+    "optimizer": "adam", "lr": 1e-4, "weight_decay": 5e-4, "epochs": 25, "schedule": "constant",
+    "warmup_epochs": 0, "patience": 5, "monitor": "val_loss", "ids_per_batch": 8,
+    "images_per_id": 4, "transform": TRIMMED,
+}  # fmt: skip
+SIZED = {"image_size": (256, 128), "pretrained": True}
+PUBLISHED = {
+    "ianet": (
+        {
+            "optimizer": "adam", "lr": 3.5e-4, "weight_decay": 5e-4, "epochs": 60,
+            "schedule": "multistep", "schedule_by": "epoch", "milestones": (20, 40), "gamma": 0.1,
+            "warmup_epochs": 0, "sampler": "groups", "ids_per_batch": 16, "images_per_id": 4,
+            "patience": None,
+            "transform": TrainTransform(
+                flip=0.5, pad=10, erase=0.5, erase_area=(0.02, 0.4), erase_fill="mean",
+                interpolation="bilinear", erase_aspect="linear", erase_tries=100,
+            ),
+        },
+        {
+            "classification": "cross-entropy", "pairwise": "triplet", "smoothing": 0.0,
+            "pair_margin": 0.3,
+        },
+        SIZED | {"last_stride": 1},
+        True,
+    ),
+    "siamese": (TUPLES | {"sampler": "pairs"}, {"margin": 10.0}, SIZED, False),
+    "multibranch": (
+        TUPLES | {"sampler": "triplets"}, {"margin": 10.0, "weight": 0.5}, SIZED, False,
+    ),
+    "alignedreid": (
+        {
+            "optimizer": "adam", "lr": 2e-4, "weight_decay": 5e-4, "epochs": 300,
+            "schedule": "multistep", "schedule_by": "epoch", "milestones": (150,), "gamma": 0.1,
+            "warmup_epochs": 0, "sampler": "pk", "ids_per_batch": 8, "images_per_id": 4,
+            "patience": None, "transform": TRIMMED,
+        },
+        {"margin": 0.3, "smoothing": 0.0},
+        SIZED | {"last_stride": 2, "local": "max", "local_dim": 128},
+        False,
+    ),
+    "deep-cosine": (
+        {
+            "optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-8, "epochs": 200,
+            "schedule": "constant", "warmup_epochs": 0, "sampler": "pk", "ids_per_batch": 32,
+            "images_per_id": 4, "patience": None,
+            "transform": TrainTransform(flip=0.5, pad=0, erase=0.0),
+        },
+        {"scale_weight": 0.1},
+        {},
+        False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("method", PUBLISHED)
+def test_the_paper_recipes_hold_every_published_number(method):
+    train, loss, network, flip = PUBLISHED[method]
+    chosen = recipe(method, "paper")
+    assert {name: getattr(chosen.train, name) for name in train} == train
+    assert dict(chosen.loss_arguments) == loss
+    assert dict(chosen.arguments) == network
+    assert chosen.flip is flip
+    assert chosen.learns == ("distances" if method == "siamese" else "people")
+
+
+def test_sources_say_what_erasing_writes_and_what_patience_watches():
+    assert "into the normalised image" in recipe("ianet", "paper").source
+    assert "watches the triplet term alone" in recipe("multibranch", "paper").source
+
+
+@pytest.mark.parametrize("method", ["multibranch", "deep-cosine"])
+def test_no_people_build_a_network_without_classifiers(method):
+    changes = {} if method == "deep-cosine" else {"pretrained": False}
+    assert recipe(method).build(0, **changes).num_ids is None
+    with pytest.raises(ValueError, match="say how many.*0 builds a network without classifiers"):
+        recipe(method).build(**changes)
+    with pytest.raises(ValueError, match="num_ids must be at least 1, got 0"):
+        recipe("ianet").build(0)
 
 
 def test_settings_and_seed_reach_a_loss_that_learns():

@@ -68,8 +68,8 @@ class Evaluate:
     """Which query and gallery."""
     flip: Literal["recipe", "yes", "no"] = "recipe"
     """Average the features of image and mirror; of --official, recipe means no."""
-    neck: Literal["before", "after"] | None = None
-    """Side of the neck; by default the one the method publishes."""
+    neck: Literal["before", "after", "global", "local"] | None = None
+    """Side of the neck, or of AlignedReID the feature; by default the one the method publishes."""
     batch_size: int = 128
     """Images per step."""
     device: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
+import functools
 import logging
 import sys
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ from reidlab.cli.reading import Reading
 from reidlab.cli.settings import changed, with_loss, with_settings
 from reidlab.data.attributes import read_attributes
 from reidlab.data.samples import Splits, training_ids
-from reidlab.models.catalog import BUILDERS
+from reidlab.losses.multibranch import multibranch_loss
+from reidlab.losses.needs import check_sampler
 from reidlab.recipes import RECIPES, Recipe, recipe
 from reidlab.training import (
     MANY_TERMS,
@@ -110,7 +111,8 @@ def main(argv: Sequence[str]) -> None:
     chosen = chosen if options.classes else _without_classes(chosen)
     if options.unweighted:
         chosen = replace(chosen, prepare=None)
-    _check_sampler(chosen, options.config.sampler)
+    _check_ignored(chosen, argv)
+    check_sampler(functools.partial(chosen.loss, **chosen.loss_arguments), options.config.sampler)
     try:
         with together() as team:
             _train(options, chosen, changes, team)
@@ -118,13 +120,16 @@ def main(argv: Sequence[str]) -> None:
         complain(str(error), 1)
 
 
-def _check_sampler(chosen: Recipe, sampler: str) -> None:
-    """Raise when a loss that mines cannot use what the sampler gives; others say so themselves."""
-    mined = ("pk", "groups")  # P people, or groups, of K images each
-    if chosen.train.sampler in mined and sampler not in mined:
+def _check_ignored(chosen: Recipe, argv: Sequence[str]) -> None:
+    """Raise when a flag was given that other flags leave without effect."""
+    given = {word.split("=")[0].replace("_", "-") for word in argv}
+    if chosen.learns == "distances":
+        for flag in sorted(given & {"--smoothing", "--id-on"}):
+            raise ValueError(f"{flag} is of the identity loss, which --no-classes leaves out")
+    mining = chosen.loss_arguments.get("mining", "given")
+    if "--id-on" in given and mining != "given":
         raise ValueError(
-            f"the losses of {chosen.method} need batches of P people with K images each; leave out "
-            f"--sampler {sampler}"
+            f"--id-on is for --mining given; --mining {mining} classifies every image of a batch"
         )
 
 
@@ -132,10 +137,9 @@ def _without_classes(chosen: Recipe) -> Recipe:
     """The recipe without identity classifier and loss.
 
     Raises:
-        ValueError: its network cannot do without.
+        ValueError: its network or its loss cannot do without.
     """
-    number = inspect.signature(BUILDERS[chosen.model]).parameters.get("num_ids")
-    if number is None or number.default is not None:
+    if chosen.loss is not multibranch_loss:  # the others have nothing left, or no classes anyway
         raise ValueError(f"--no-classes is for train multibranch, not for {chosen.method}")
     return replace(chosen, learns="distances")
 

@@ -22,7 +22,8 @@ def split_queries(
     Args:
         samples: images of people, in any order; both parts keep it.
         share: of a person's images that ask, above 0 and below 1.
-        seed: decides which.
+        seed: decides which. A person's queries depend neither on the order of the list nor on who
+            else is in it, but on the paths of the files.
 
     Raises:
         ValueError: a share outside (0, 1), or nobody with two images.
@@ -37,11 +38,12 @@ def split_queries(
     for i, sample in enumerate(samples):
         if sample.pid > DISTRACTOR:
             positions.setdefault(sample.pid, []).append(i)
-    generator = np.random.default_rng(seed)
     asking: set[int] = set()
-    for _, own in sorted(positions.items()):  # one person's draw does not depend on the order
+    for pid, own in positions.items():
+        own.sort(key=lambda i: samples[i].path)
         count = min(max(1, round(share * len(own))), len(own) - 1)
-        asking.update(generator.permutation(own)[:count].tolist())
+        drawn = np.random.default_rng((seed, pid)).permutation(len(own))[:count]
+        asking.update(own[i] for i in drawn)
     if not asking:
         raise ValueError(
             f"expected people with two images or more, got {len(positions)} people in "

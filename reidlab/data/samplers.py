@@ -61,6 +61,9 @@ def group_batches(
     Chunks are cut as in `pk_batches`, but all of them are shuffled together and taken in a row: one
     batch may hold the same person twice. An incomplete last batch rests this epoch.
 
+    A batch of one person alone has no negative: its last group changes places with the first group
+    of somebody else that another batch, or the rest, can spare. Where nobody can, it rests too.
+
     Args:
         pids: one person id per image.
         ids_per_batch: P.
@@ -72,8 +75,43 @@ def group_batches(
     """
     groups = [c for own in _chunks(pids, images_per_id, shuffler, drawer).values() for c in own]
     shuffler.shuffle(groups)
-    starts = range(0, len(groups) - ids_per_batch + 1, ids_per_batch)
-    return [[i for group in groups[s : s + ids_per_batch] for i in group] for s in starts]
+    whole = len(groups) - len(groups) % ids_per_batch
+    batches = [groups[s : s + ids_per_batch] for s in range(0, whole, ids_per_batch)]
+    if ids_per_batch > 1:
+        batches = _mixed(batches, groups[whole:], pids)
+    return [[i for group in batch for i in group] for batch in batches]
+
+
+def _mixed(
+    batches: list[list[list[int]]], rest: list[list[int]], pids: Sequence[int]
+) -> list[list[list[int]]]:
+    """`batches` of groups, changed in place until each has two people; the others are left out."""
+    for batch in batches:
+        if len(_people(batch, pids)) > 1:
+            continue
+        own = pids[batch[0][0]]
+        for other in (*batches, rest):
+            place = _spare(other, own, pids, needs_two=other is not rest)
+            if place is not None:
+                batch[-1], other[place] = other[place], batch[-1]
+                break
+    return [batch for batch in batches if len(_people(batch, pids)) > 1]
+
+
+def _spare(
+    groups: list[list[int]], own: int, pids: Sequence[int], *, needs_two: bool
+) -> int | None:
+    """Place of a group of somebody else, for which `groups` can take one of person `own`."""
+    for place, group in enumerate(groups):
+        left = _people(groups[:place] + groups[place + 1 :], pids) | {own}
+        if pids[group[0]] != own and (len(left) > 1 or not needs_two):
+            return place
+    return None
+
+
+def _people(groups: list[list[int]], pids: Sequence[int]) -> set[int]:
+    """Whose groups these are."""
+    return {pids[group[0]] for group in groups}
 
 
 def _chunks(

@@ -16,7 +16,7 @@ from reidlab.data.samplers import epoch_seed, share_of
 
 Positions = NDArray[np.int64]
 Kind = Literal["pairs", "triplets"]
-LENGTHS: dict[Kind, int] = {"pairs": 2, "triplets": 3}
+LENGTHS: dict[str, int] = {"pairs": 2, "triplets": 3}
 
 
 class People:

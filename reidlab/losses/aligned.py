@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from reidlab.data.samples import Batch
 from reidlab.losses.alignment import aligned_distance, aligned_pairs
+from reidlab.losses.checks import not_negative, one_of
 from reidlab.losses.distances import pairwise_distance
 from reidlab.losses.identity import id_loss
 from reidlab.losses.processes import gathered
+from reidlab.losses.triplet import penalty
 from reidlab.models.aligned import Parts
 
 MINING = ("global", "local")
@@ -39,11 +40,6 @@ def hard_indices(distance: Tensor, pids: Tensor) -> tuple[Tensor, Tensor]:
     return positive, negative
 
 
-def ranking_hinge(positive: Tensor, negative: Tensor, margin: float) -> Tensor:
-    """Mean of [margin + d(positive) - d(negative)]_+ over anchors; both distances are (B,)."""
-    return F.relu(positive - negative + margin).mean()
-
-
 def local_triplet(
     stripes: Tensor,
     pids: Tensor,
@@ -64,10 +60,10 @@ def local_triplet(
     """
     if pairs is not None:
         near, far = (aligned_pairs(stripes, stripes[each], aligned=aligned) for each in pairs)
-        return ranking_hinge(near, far, margin)
+        return penalty(near - far, margin).mean()
     distance = aligned_distance(stripes, stripes, aligned=aligned)  # (B, B)
     near, far = (distance.gather(1, each[:, None]) for each in hard_indices(distance, pids))
-    return ranking_hinge(near, far, margin)
+    return penalty(near - far, margin).mean()
 
 
 def aligned_loss(
@@ -99,10 +95,12 @@ def aligned_loss(
         aligned: False trains on straight local distances, the control.
 
     Raises:
-        ValueError: `mine_on` is neither, a batch of one person, or a network without stripes.
+        ValueError: `mine_on` is neither, a weight or the margin is below 0, a batch of one person,
+            or a network without stripes.
 
     Source: AlignedReID (arXiv:1711.08184), section 3.1, and AlignedReID++ (Luo et al. 2019).
     """
+    not_negative(local_weight=local_weight, global_weight=global_weight, id_weight=id_weight)
     weights = {"id": id_weight, "triplet": global_weight, "local": local_weight}
     settings = {"margin": margin, "smoothing": smoothing, "mine_on": mine_on, "aligned": aligned}
     terms = part_terms(parts_of(model, batch.images), batch, **settings)
@@ -113,8 +111,7 @@ def part_terms(
     parts: Parts, batch: Batch, *, margin: float, smoothing: float, mine_on: str, aligned: bool
 ) -> dict[str, Tensor]:
     """The terms of `aligned_loss` without their weights, of what a network gave for a batch."""
-    if mine_on not in MINING:
-        raise ValueError(f"mine_on must be one of {', '.join(MINING)}, got {mine_on!r}")
+    one_of("mine_on", mine_on, MINING)
     pids = gathered(batch.pids)
     feature, stripes = gathered(parts.feature), gathered(parts.stripes)
     distance = pairwise_distance(feature, feature)  # (B, B), of all processes' images
@@ -123,7 +120,7 @@ def part_terms(
     shared = pairs if mine_on == "global" else None
     return {
         "id": id_loss(parts.logits, batch.pids, smoothing),
-        "triplet": ranking_hinge(near, far, margin),
+        "triplet": penalty(near - far, margin).mean(),
         "local": local_triplet(stripes, pids, shared, margin=margin, aligned=aligned),
     }
 

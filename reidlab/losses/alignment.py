@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-EXACT = "donot_use_mm_for_euclid_dist"  # the matmul shortcut is noisy near distance 0
+from reidlab.losses.distances import pairwise_distance
+
 TILE = {"cuda": 2**22}  # stripe pairs worked on at once: as many as a GPU needs to be busy,
 CACHED = 2**18  # and elsewhere as many as stay in a core's cache (1 MiB)
 NEAR = 0.02  # squared distance, as a share of the squared lengths, that the product still resolves
@@ -73,13 +74,13 @@ def aligned_pairs(x: Tensor, y: Tensor, *, aligned: bool = True) -> Tensor:
     _check(x, y)
     if len(x) != len(y):
         raise ValueError(f"expected one image of y per image of x, got {len(y)} and {len(x)}")
-    return _collapse(_squashed(_cdist(x, y)), aligned)  # grid (N, H, H)
+    return _collapse(_squashed(pairwise_distance(x, y)), aligned)  # grid (N, H, H)
 
 
 def stripe_distances(x: Tensor, y: Tensor) -> Tensor:
     """tanh(e / 2) of every pair of stripes, e their Euclidean distance: (Q, G, H, H), exact."""
     images, stripes, width = x.shape
-    flat = _cdist(x.reshape(-1, width), y.reshape(-1, width))  # (Q * H, G * H)
+    flat = pairwise_distance(x.reshape(-1, width), y.reshape(-1, width))  # (Q * H, G * H)
     return _squashed(flat).view(images, stripes, len(y), stripes).permute(0, 2, 1, 3)
 
 
@@ -156,13 +157,6 @@ def _collapse(grid: Tensor, aligned: bool) -> Tensor:
     return shortest_path(grid) if aligned else grid.diagonal(dim1=-2, dim2=-1).sum(-1)
 
 
-def _cdist(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distances (..., M, N) of rows, float32 or wider, precise near 0."""
-    wide = torch.promote_types(x.dtype, torch.float32)
-    with torch.autocast(x.device.type, enabled=False):
-        return torch.cdist(x.to(wide), y.to(wide), compute_mode=EXACT)
-
-
 def _squashed(distance: Tensor) -> Tensor:
     return (distance / 2).tanh()
 
@@ -195,7 +189,7 @@ def _squares(x: Tensor, y: Tensor, x_lengths: Tensor, y_lengths: Tensor) -> Tens
     Where the product is too noisy, they are computed without it.
     """
     if x.device.type == "mps" or x.dtype == torch.float64:  # no float64 there, no wider one here
-        return _cdist(x, y).square_()
+        return pairwise_distance(x, y).square_()
     with torch.autocast(x.device.type, enabled=False):
         squared = torch.addmm(x_lengths[:, None] + y_lengths, x, y.T, alpha=-2)
     limit = NEAR * (x_lengths.max() + y_lengths.max())

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from reidlab.data.samples import Batch
 from reidlab.data.targets import targets
+from reidlab.losses.checks import one_of
 
 
 def weighted_cross_entropy(
@@ -73,8 +74,7 @@ def attribute_terms(
     Raises:
         ValueError: an unknown reduction, a head without labels, or weights that do not fit it.
     """
-    if reduction not in ("sum", "mean"):
-        raise ValueError(f"reduction must be sum or mean, got {reduction!r}")
+    one_of("reduction", reduction, ("sum", "mean"))
     share = 1 / len(logits) if reduction == "mean" else 1.0
     found = {}
     for head, table in logits.items():

@@ -5,10 +5,14 @@ Shapes: B images, D embedding width, C training identities. `pids` (B,) are pers
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from reidlab.data.samples import Batch
+from reidlab.losses.checks import check_classes
+from reidlab.losses.distances import wide
 from reidlab.losses.reid import reid_terms
 from reidlab.models.layers import seeded
 
@@ -24,7 +28,7 @@ def center_loss(embeddings: Tensor, pids: Tensor, centers: Tensor) -> Tensor:
         centers: (C, D), learned.
 
     Raises:
-        ValueError: shapes disagree.
+        ValueError: shapes disagree, or, on a CPU, an id that is no class.
 
     Source: Wen et al. 2016, "A Discriminative Feature Learning Approach for Deep Face
     Recognition" (ECCV), eq. 2 without its one half, as in the strong baseline (arXiv:1903.07071).
@@ -34,7 +38,9 @@ def center_loss(embeddings: Tensor, pids: Tensor, centers: Tensor) -> Tensor:
         raise ValueError(f"expected embeddings (B, D) and pids (B,), got {got}")
     if centers.ndim != 2 or centers.shape[1] != embeddings.shape[1]:
         raise ValueError(f"expected centers (C, {embeddings.shape[1]}), got {tuple(centers.shape)}")
-    difference = embeddings.float() - centers.float()[pids]  # (B, D)
+    check_classes(pids, len(centers))
+    embeddings, centers = wide(embeddings, centers)
+    difference = embeddings - centers[pids]  # (B, D)
     return difference.square().sum(dim=1).clamp(1e-12, 1e12).mean()
 
 
@@ -53,7 +59,7 @@ class ReidCenterLoss(nn.Module):
         seed: of the initial centers, standard normal.
 
     Raises:
-        ValueError: `center_weight` is not above 0.
+        ValueError: `center_weight` is not above 0, or not finite.
 
     Source: Luo et al. 2019 (arXiv:1903.07071), section on center loss.
     """
@@ -69,7 +75,7 @@ class ReidCenterLoss(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not center_weight > 0:
+        if not 0 < center_weight < math.inf:
             raise ValueError(f"center_weight must be above 0, got {center_weight}; use reid_loss")
         self.margin, self.smoothing, self.center_weight = margin, smoothing, center_weight
         self.seed = seed

@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from reidlab.losses.checks import not_negative, one_of, positive
 from reidlab.losses.distances import check_batch, distance_matrix, paired_distance, same_person
 
 
@@ -47,8 +48,7 @@ def contrastive_loss(
     if same.shape != x.shape[:1] or not len(same):
         got = f"{tuple(same.shape)} for embeddings {tuple(x.shape)}"
         raise ValueError(f"expected one label per pair, at least one, got {got}")
-    if not margin > 0:
-        raise ValueError(f"margin must be above 0, got {margin}: no negative would be pushed")
+    positive(margin=margin)  # of 0, no negative would be pushed
     distance = paired_distance(x, y, normalize=normalize)  # (N,)
     terms = distance.where(same.bool(), F.relu(margin - distance))
     terms = terms.square() if squared else terms
@@ -82,15 +82,15 @@ def batch_contrastive(
         Scalar; a sum without (active) terms is 0.
 
     Raises:
-        ValueError: `embeddings` is not (B, D), `pids` is not (B,), all of one person, or an unknown
-            average.
+        ValueError: `embeddings` is not (B, D), `pids` is not (B,), all of one person, an unknown
+            average, or a margin below 0.
 
     Source: the form of pytorch-metric-learning (arXiv:2008.09164) of Hadsell et al. 2006: neither
     squared nor halved.
     """
     check_batch(embeddings, pids)
-    if average not in ("active", "all"):
-        raise ValueError(f"average must be active or all, got {average!r}")
+    one_of("average", average, ("active", "all"))
+    not_negative(positive_margin=positive_margin, negative_margin=negative_margin)
     distance = distance_matrix(embeddings, embeddings, normalize=normalize)
     positives, negatives = same_person(pids)
     near = F.relu(distance[positives] - positive_margin)  # one entry per ordered pair

@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from reidlab.data.samples import Batch
+from reidlab.losses.checks import not_negative
 from reidlab.losses.identity import id_loss
 from reidlab.losses.processes import gathered
 from reidlab.losses.triplet import batch_hard_triplet
@@ -31,7 +32,7 @@ def cosine_softmax_loss(
         smoothing: of the labels; the publication has none.
 
     Raises:
-        ValueError: the network has no classifier with a scale.
+        ValueError: the network has no classifier with a scale, or a weight below 0.
 
     Source: Wojke and Bewley 2018, "Deep Cosine Metric Learning for Person Re-identification"
     (arXiv:1812.00442), and its released code for the cost of the scale.
@@ -42,6 +43,7 @@ def cosine_softmax_loss(
             f"{type(model).__name__} has no classifier with a scale t; construct it with the "
             "number of people: deep_cosine(num_ids)"
         )
+    not_negative(scale_weight=scale_weight)
     (logits,) = model(batch.images, batch.camids, batch.viewids).logits
     return {"id": id_loss(logits, batch.pids, smoothing), "scale": scale_weight * t.square() / 2}
 

@@ -5,19 +5,28 @@ Shapes: N and M images, D embedding width, B images of a batch.
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reidlab.losses.checks import one_of
 from reidlab.models.layers import cosine_matrix
 
 METRICS = ("euclidean", "squared", "cosine")
+SHORTEST = 1e-12  # a length that `F.normalize` still divides by
 
 
 def pairwise_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Euclidean distance of every row of `x` (N, D) to every row of `y` (M, D) -> (N, M)."""
+    """Euclidean distance of every row of `x` (N, D) to every row of `y` (M, D) -> (N, M).
+
+    At least float32, under autocast too.
+    """
     exact = "donot_use_mm_for_euclid_dist"  # the matmul shortcut is noisy near distance 0
-    return torch.cdist(*_wide(x, y), compute_mode=exact)  # float32 under autocast too
+    with torch.autocast(x.device.type, enabled=False):
+        x, y = wide(x, y)
+        return torch.cdist(x, y, compute_mode=exact)
 
 
 def distance_matrix(
@@ -41,10 +50,10 @@ def distance_matrix(
     if x.ndim != 2 or y.ndim != 2 or x.shape[1] != y.shape[1]:
         got = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"expected embeddings (N, D) and (M, D) of one width, got {got}")
-    if _known(metric) == "cosine":
-        return 1 - cosine_matrix(*_wide(x, y))
+    if one_of("metric", metric, METRICS) == "cosine":
+        return 1 - cosine_matrix(*map(directed, wide(x, y)))
     if normalize:
-        x, y = (F.normalize(z) for z in _wide(x, y))
+        x, y = (F.normalize(directed(z)) for z in wide(x, y))
     distance = pairwise_distance(x, y)
     return distance.square() if metric == "squared" else distance
 
@@ -62,10 +71,12 @@ def paired_distance(
     if x.ndim != 2 or x.shape != y.shape:
         got = f"{tuple(x.shape)} and {tuple(y.shape)}"
         raise ValueError(f"expected embeddings (N, D) twice, got {got}")
-    x, y = _wide(x, y)
-    if _known(metric) == "cosine":
-        return 1 - (F.normalize(x) * F.normalize(y)).sum(dim=1)
-    difference = F.normalize(x) - F.normalize(y) if normalize else x - y
+    x, y = wide(x, y)
+    if one_of("metric", metric, METRICS) == "cosine" or normalize:
+        x, y = F.normalize(directed(x)), F.normalize(directed(y))
+    if metric == "cosine":
+        return 1 - (x * y).sum(dim=1)
+    difference = x - y
     if metric == "squared":
         return difference.square().sum(dim=1)
     return torch.linalg.vector_norm(difference, dim=1)
@@ -98,13 +109,17 @@ def same_person(pids: Tensor) -> tuple[Tensor, Tensor]:
     return same & ~itself, ~same
 
 
-def _known(metric: str) -> str:
-    if metric not in METRICS:
-        raise ValueError(f"metric must be one of {', '.join(METRICS)}, got {metric!r}")
-    return metric
+def wide(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """All in one type: float32, or float64 when one of them has it."""
+    kind = functools.reduce(torch.promote_types, (x.dtype for x in tensors), torch.float32)
+    return tuple(x.to(kind) for x in tensors)
 
 
-def _wide(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in one type: float32, or float64 when either has it."""
-    kind = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
-    return x.to(kind), y.to(kind)
+def directed(x: Tensor) -> Tensor:
+    """Rows (N, D), to be scaled to length 1; those of hardly any length are held fixed.
+
+    They have no direction, and the slope of the scaling there, 1e12, would drown all others.
+    """
+    fixed = x.detach()
+    long = fixed.norm(dim=1, keepdim=True) > SHORTEST  # (N, 1)
+    return x if bool(long.all()) else x.where(long, fixed)

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reidlab.losses.checks import check_classes
+from reidlab.losses.distances import wide
+
 
 def id_loss(logits: Tensor, pids: Tensor, smoothing: float = 0.0) -> Tensor:
     r"""Cross-entropy of identity logits (B, C), optionally with label smoothing.
@@ -24,7 +27,8 @@ def id_loss(logits: Tensor, pids: Tensor, smoothing: float = 0.0) -> Tensor:
         smoothing: epsilon in [0, 1); spread over all C classes, the true one included.
 
     Raises:
-        ValueError: shapes disagree, or `smoothing` is outside [0, 1).
+        ValueError: shapes disagree, `smoothing` is outside [0, 1), or, on a CPU, an id that is no
+            class.
 
     Source: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"
     (arXiv:1512.00567), section 7.
@@ -34,7 +38,9 @@ def id_loss(logits: Tensor, pids: Tensor, smoothing: float = 0.0) -> Tensor:
         raise ValueError(f"expected logits (B, C) and pids (B,), got {got}")
     if not 0.0 <= smoothing < 1.0:
         raise ValueError(f"smoothing must be in [0, 1), got {smoothing}")
-    return F.cross_entropy(logits.float(), pids, label_smoothing=smoothing)
+    check_classes(pids, logits.shape[1])
+    (logits,) = wide(logits)
+    return F.cross_entropy(logits, pids, label_smoothing=smoothing)
 
 
 def branch_mean(loss: Callable[[Tensor], Tensor], branches: Sequence[Tensor]) -> Tensor:

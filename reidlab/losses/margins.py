@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from reidlab.losses.checks import check_classes
+
 
 def cosface_logits(
     cosines: Tensor, pids: Tensor, scale: float = 16.0, margin: float = 0.1
@@ -135,7 +137,7 @@ def _checked(cosines: Tensor, pids: Tensor, scale: float, margin: float) -> tupl
     if cosines.ndim != 2 or pids.shape != cosines.shape[:1]:
         got = f"{tuple(cosines.shape)} and {tuple(pids.shape)}"
         raise ValueError(f"expected cosines (B, C) and pids (B,), got {got}")
-    if not scale > 0 or not 0 <= margin < math.pi:
+    if not 0 < scale < math.inf or not 0 <= margin < math.pi:
         raise ValueError(f"expected scale > 0 and 0 <= margin < pi, got {scale} and {margin}")
     cosines = cosines.to(torch.promote_types(cosines.dtype, torch.float32))
     largest = cosines.detach().abs().amax().item() if cosines.numel() else 0.0
@@ -144,4 +146,5 @@ def _checked(cosines: Tensor, pids: Tensor, scale: float, margin: float) -> tupl
             f"expected cosines in [-1, 1], got values up to {largest:.3g}; they come from a "
             "CosineClassifier, not from a plain linear layer"
         )
+    check_classes(pids, cosines.shape[1])
     return cosines, F.one_hot(pids, cosines.shape[1]).bool()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.data.samples import Batch
+from reidlab.losses.checks import not_negative, one_of
 from reidlab.losses.identity import id_loss
 from reidlab.losses.processes import gathered
 from reidlab.losses.triplet import (
@@ -60,13 +61,16 @@ def multibranch_loss(
         smoothing: of the labels.
 
     Raises:
-        ValueError: an unknown choice, or a batch of another sampler than the mining needs.
+        ValueError: an unknown choice, a weight or margin below 0, or a batch of another sampler
+            than the mining needs.
 
     Source: a course report on Market-1501 (Barattin and Da Rold, University of Trento). It prints
     the squared norm and says Euclidean distance: here the latter, `metric="squared"` is the other.
     That the anchor alone is classified is our reading.
     """
-    _check_choices(mining, id_on)
+    one_of("mining", mining, ("given", *MINERS))
+    one_of("id_on", id_on, ("anchor", "all"))
+    not_negative(weight=weight)
     found = model(batch.images, batch.camids, batch.viewids)
     terms = {"triplet": branch_triplets(found.features, batch.pids, margin, metric, mining)}
     if found.logits:
@@ -110,12 +114,3 @@ def _given(rows: Tensor, margin: float | None, metric: str) -> Tensor:
 
 def _sum(terms: list[Tensor]) -> Tensor:
     return torch.stack(terms).sum()
-
-
-def _check_choices(mining: str, id_on: str) -> None:
-    for name, value, choices in (
-        ("mining", mining, ("given", *MINERS)),
-        ("id_on", id_on, ("anchor", "all")),
-    ):
-        if value not in choices:
-            raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

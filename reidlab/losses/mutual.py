@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from reidlab.data.samples import Batch
 from reidlab.losses.aligned import part_terms, parts_of
 from reidlab.losses.alignment import aligned_distance
-from reidlab.losses.distances import pairwise_distance
+from reidlab.losses.checks import not_negative, one_of
+from reidlab.losses.distances import pairwise_distance, wide
 from reidlab.losses.processes import gathered
 
 REDUCTIONS = {"mean": "batchmean", "sum": "sum"}
@@ -41,9 +42,8 @@ def mutual_kl(logits: Tensor, other: Tensor, reduction: str = "mean") -> Tensor:
     if logits.ndim != 2 or logits.shape != other.shape:
         got = f"{tuple(logits.shape)} and {tuple(other.shape)}"
         raise ValueError(f"expected logits (B, C) of two networks, got {got}")
-    if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
-    own, target = logits.float().log_softmax(1), other.detach().float().log_softmax(1)
+    one_of("reduction", reduction, REDUCTIONS)
+    own, target = (each.log_softmax(1) for each in wide(logits, other.detach()))
     return F.kl_div(own, target, reduction=REDUCTIONS[reduction], log_target=True)
 
 
@@ -107,6 +107,17 @@ def mutual_loss(
             f"{type(model).__name__} is one network, and mutual learning needs two; see "
             "reidlab.models.mutual.mutual_small"
         )
+    not_negative(local_weight=local_weight, global_weight=global_weight, id_weight=id_weight)
+    not_negative(kl_weight=kl_weight, distance_weight=distance_weight)
+    not_negative(local_distance_weight=local_distance_weight)
+    weights = {
+        "id": id_weight,
+        "triplet": global_weight,
+        "local": local_weight,
+        "kl": kl_weight,
+        "distances": distance_weight,
+        "local_distances": local_distance_weight,
+    }
     found = [parts_of(network, batch.images) for network in networks]
     settings = {"margin": margin, "smoothing": smoothing, "mine_on": mine_on, "aligned": aligned}
     single = [part_terms(parts, batch, **settings) for parts in found]
@@ -120,14 +131,6 @@ def mutual_loss(
         stripes = [gathered(parts.stripes) for parts in found]
         local = [aligned_distance(each, each, aligned=aligned) for each in stripes]
         terms["local_distances"] = from_others(local, mutual_distance)
-    weights = {
-        "id": id_weight,
-        "triplet": global_weight,
-        "local": local_weight,
-        "kl": kl_weight,
-        "distances": distance_weight,
-        "local_distances": local_distance_weight,
-    }
     return {name: weights[name] * term for name, term in terms.items()}
 
 

@@ -79,7 +79,8 @@ def _classification(
         if cosines:
             raise ValueError(
                 "cross-entropy needs logits, and this network gives cosines; construct it with "
-                'classifier="linear", or choose one of ' + ", ".join(CLASSIFICATIONS)
+                'classifier="linear" (--classifier linear), or choose one of '
+                + ", ".join(CLASSIFICATIONS)
             )
         if given := _given(chosen):
             raise ValueError(f"cross-entropy has no {', '.join(given)}; leave it out")
@@ -88,7 +89,7 @@ def _classification(
     if not cosines:
         raise ValueError(
             f"{name} needs cosines, and this network gives logits; construct it with "
-            'classifier="cosine"'
+            'classifier="cosine" (--classifier cosine)'
         )
     if smoothing:
         raise ValueError(f"label smoothing belongs to cross-entropy, not to {name}")

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from reidlab.losses.distances import check_batch, same_person
+from reidlab.losses.checks import not_negative, positive
+from reidlab.losses.distances import check_batch, directed, same_person
 from reidlab.losses.triplet import batch_hard_triplet
 from reidlab.models.layers import cosine_matrix
 
@@ -79,6 +80,7 @@ def pairwise_cosface(
     Source: Sun et al. 2020, "Circle Loss" (arXiv:2002.10857), eq. 1, of which the class-level case
     is CosFace (Wang et al. 2018, arXiv:1801.09414).
     """
+    not_negative(margin=margin)
     cosines, positives, negatives = _pairs(embeddings, pids, scale)
     push = _log_sum_exp(scale * (cosines + margin), negatives)  # (B,)
     pull = _log_sum_exp(-scale * cosines, positives)
@@ -105,6 +107,7 @@ def pairwise_circle(
     Source: Sun et al. 2020, "Circle Loss: A Unified Perspective of Pair Similarity Optimization"
     (arXiv:2002.10857), eq. 4 to 8.
     """
+    not_negative(margin=margin)
     cosines, positives, negatives = _pairs(embeddings, pids, scale)
     fixed = cosines.detach()
     far, near = F.relu(1 + margin - fixed), F.relu(fixed + margin)  # weights (B, B)
@@ -124,9 +127,9 @@ PAIRWISE = {
 def _pairs(embeddings: Tensor, pids: Tensor, scale: float) -> tuple[Tensor, Tensor, Tensor]:
     """Cosines of a batch, and which are of positive and of negative pairs, (B, B) each."""
     check_batch(embeddings, pids)
-    if not scale > 0:
-        raise ValueError(f"scale must be above 0, got {scale}")
-    return cosine_matrix(embeddings, embeddings), *same_person(pids)
+    positive(scale=scale)
+    rows = directed(embeddings)
+    return cosine_matrix(rows, rows), *same_person(pids)
 
 
 def _log_sum_exp(logits: Tensor, chosen: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from reidlab.losses.checks import not_negative, one_of
 from reidlab.losses.distances import check_batch, distance_matrix, paired_distance, same_person
 
 BLOCK = 2**24  # triplets held at once
@@ -52,7 +53,8 @@ def triplet_loss(
         normalize: embeddings are scaled to length 1 first.
 
     Raises:
-        ValueError: the three are not tables of one shape, no triplets, or an unknown metric.
+        ValueError: the three are not tables of one shape, no triplets, an unknown metric, or a
+            margin below 0.
 
     Source: Schroff, Kalenichenko, Philbin 2015, "FaceNet" (arXiv:1503.03832), section 3.1, with the
     distance not squared unless `metric` says so. `torch.nn.TripletMarginLoss` also adds 1e-6 to
@@ -63,7 +65,7 @@ def triplet_loss(
         raise ValueError(f"expected three tables (T, D) of at least one triplet, got {got}")
     near = paired_distance(anchor, positive, metric, normalize=normalize)
     far = paired_distance(anchor, negative, metric, normalize=normalize)
-    return _penalty(near - far, margin).mean()
+    return penalty(near - far, margin).mean()
 
 
 def batch_hard_triplet(
@@ -89,8 +91,8 @@ def batch_hard_triplet(
         Scalar, differentiable, on the device of `embeddings`.
 
     Raises:
-        ValueError: `embeddings` is not (B, D), `pids` is not (B,), all of one person, or an unknown
-            metric.
+        ValueError: `embeddings` is not (B, D), `pids` is not (B,), all of one person, an unknown
+            metric, or a margin below 0.
 
     Source: Hermans, Beyer, Leibe 2017, "In Defense of the Triplet Loss for Person
     Re-Identification" (arXiv:1703.07737), batch-hard loss and its soft-margin variant.
@@ -98,7 +100,7 @@ def batch_hard_triplet(
     check_batch(embeddings, pids)
     distance = distance_matrix(embeddings, embeddings, metric, normalize=normalize)
     positive, negative = hardest_pairs(distance, pids)
-    return _penalty(positive - negative, margin).mean()
+    return penalty(positive - negative, margin).mean()
 
 
 def batch_all_triplet(
@@ -137,8 +139,8 @@ def batch_all_triplet(
     over non-zero terms.
     """
     check_batch(embeddings, pids)
-    if average not in ("active", "all"):
-        raise ValueError(f"average must be active or all, got {average!r}")
+    one_of("average", average, ("active", "all"))
+    not_negative(margin=margin)
     distance = distance_matrix(embeddings, embeddings, metric, normalize=normalize)
     positives, negatives = same_person(pids)
     total, count = distance.new_zeros(()), distance.new_zeros(())
@@ -155,7 +157,7 @@ def _all_triplets(
     """Losses (n, B) of n pairs (anchor, positive) with every image; 0 where it is no negative."""
     anchor, positive = pairs.T
     violation = distance[anchor, positive][:, None] - distance[anchor]  # (n, B)
-    return _penalty(violation, margin).masked_fill(~negatives[anchor], 0.0)
+    return penalty(violation, margin).masked_fill(~negatives[anchor], 0.0)
 
 
 def weighted_triplet(
@@ -195,8 +197,7 @@ def weighted_triplet(
     (arXiv:2006.02631).
     """
     check_batch(embeddings, pids)
-    if epsilon < 0:
-        raise ValueError(f"epsilon must be 0 or more, got {epsilon}")
+    not_negative(epsilon=epsilon, margin=margin)
     distance = distance_matrix(embeddings, embeddings, metric, normalize=normalize)
     _, negatives = same_person(pids)
     rest = math.log(epsilon) if epsilon > 0 else -math.inf
@@ -208,7 +209,7 @@ def weighted_triplet(
     violation = positive - negative
     if not margin:
         margin = 0.3 if bool((violation > LARGEST_EXPONENT).any()) else None
-    return _penalty(violation, margin).mean()
+    return penalty(violation, margin).mean()
 
 
 def _weighted(distance: Tensor, logits: Tensor, rest: Tensor) -> Tensor:
@@ -217,6 +218,11 @@ def _weighted(distance: Tensor, logits: Tensor, rest: Tensor) -> Tensor:
     return (weights * distance).sum(dim=1)
 
 
-def _penalty(violation: Tensor, margin: float | None) -> Tensor:
-    """Hinge of a violation plus margin, or its softplus without one."""
+def penalty(violation: Tensor, margin: float | None) -> Tensor:
+    """Hinge of a violation plus margin, or its softplus without one.
+
+    Raises:
+        ValueError: a margin below 0, or one that is not finite.
+    """
+    not_negative(margin=margin)
     return F.softplus(violation) if margin is None else F.relu(violation + margin)

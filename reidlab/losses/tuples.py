@@ -63,7 +63,8 @@ def pair_loss(
 
     Args:
         model: returns features per branch.
-        batch: of sampler "pairs", images of a pair in a row.
+        batch: of sampler "pairs", images of a pair in a row. A batch of another sampler cannot be
+            told from an unlucky one of pairs; `fit` refuses the sampler instead.
         margin: m; people farther apart than this no longer count.
         squared: penalties are squared; otherwise the distances themselves.
         halves: the factor 1/2.

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlab.data.transforms import EvalTransform
-from reidlab.models.layers import Branches, seeded
+from reidlab.models.layers import Branches, check_num_ids, chosen_neck, seeded, signed
 from reidlab.models.pretrained import load_imagenet
 from reidlab.models.resnet import ResNet, resnet10, resnet50, start_convolutions
-from reidlab.models.trunks import load_trunk
+from reidlab.models.trunks import start_trunk
 
 SIDES = ("global", "local")  # what `embed` can give
 DOWNSCALE = 16  # of a trunk whose last stride is 1
@@ -125,7 +125,7 @@ class AlignedReID(nn.Module):
         preprocess: the eval transform that belongs to the weights.
 
     Raises:
-        ValueError: fewer than one identity, or an unknown local branch.
+        ValueError: identities, stripes or their width below 1, or an unknown local branch.
     """
 
     default_neck = "global"
@@ -141,11 +141,13 @@ class AlignedReID(nn.Module):
         preprocess: EvalTransform,
     ) -> None:
         super().__init__()
-        if num_ids < 1:
-            raise ValueError(f"num_ids must be at least 1, got {num_ids}")
+        if num_stripes < 1 or local_dim < 1:
+            raise ValueError(
+                f"num_stripes and local_dim must be at least 1, got {num_stripes} and {local_dim}"
+            )
         if local not in LOCALS:
             raise ValueError(f"local must be one of {', '.join(LOCALS)}, got {local!r}")
-        self.num_ids, self.num_stripes = num_ids, num_stripes
+        self.num_ids, self.num_stripes = check_num_ids(num_ids), num_stripes
         self.trunk = trunk
         self.local = LOCALS[local](trunk.dim, local_dim)
         start_convolutions(self.local)
@@ -161,8 +163,12 @@ class AlignedReID(nn.Module):
         return Branches([feature], [self.classifier(feature)])
 
     def parts(self, images: Tensor) -> Parts:
-        """(B, 3, H, W) -> what `forward` gives, and the stripes as the training sees them."""
-        features = self.trunk(images)  # (B, D, h, w)
+        """(B, 3, H, W) -> what `forward` gives, and the stripes as the training sees them.
+
+        Raises:
+            ValueError: images of another height than the network was made for.
+        """
+        features = self._rows(images)
         feature = features.mean(dim=(2, 3))
         return Parts(feature, self.local(features), self.classifier(feature))
 
@@ -183,15 +189,23 @@ class AlignedReID(nn.Module):
                 evaluation in a row, (B, H * D), or (B, H * d) of `local="mean"`; see `stripes_of`.
 
         Raises:
-            ValueError: another neck.
+            ValueError: another neck, or stripes of images of another height than the network's.
         """
-        side = neck or self.default_neck
-        if side not in SIDES:
-            raise ValueError(f"neck must be one of {', '.join(SIDES)}, got {neck!r}")
-        features = self.trunk(images)  # (B, D, h, w)
-        if side == "global":
-            return features.mean(dim=(2, 3))
-        return self.local.evaluated(features).flatten(1)  # (B, h, D) -> (B, h * D)
+        if chosen_neck(neck, self.default_neck, SIDES) == "global":
+            return self.trunk(images).mean(dim=(2, 3))  # (B, D, h, w) -> (B, D)
+        return self.local.evaluated(self._rows(images)).flatten(1)  # (B, h, D) -> (B, h * D)
+
+    def _rows(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> the map (B, D, h, w), whose rows are the stripes."""
+        height = self.preprocess.size[0]
+        features = self.trunk(images)
+        if images.shape[2] != height or features.shape[2] != self.num_stripes:
+            raise ValueError(
+                f"expected images {height} pixels high, {self.num_stripes} stripes, got "
+                f"{images.shape[2]} pixels, {features.shape[2]} stripes; construct the network "
+                "with the image_size it gets"
+            )
+        return features
 
 
 def aligned_small(
@@ -221,13 +235,14 @@ def aligned_small(
     Raises:
         ValueError: an unknown local branch, or no such network to start from.
     """
+    own = {"local": local, "local_dim": local_dim}
     with seeded(seed):
         trunk = resnet10(width=width, last_stride=last_stride)
-        model = _around(trunk, num_ids, local, local_dim, image_size, last_stride)
-    start: dict[str, Any] = {"seed": seed}
-    if pretrained:
-        start |= {"pretrained": str(pretrained), "weights": load_trunk(trunk, pretrained)}
-    return _signed(model, "aligned_small", width, local, local_dim, last_stride, start)
+        model = _around(trunk, num_ids, own, image_size, last_stride)
+    start = start_trunk(trunk, pretrained, seed)
+    sizes = {"num_ids": model.num_ids, "width": width, "image_size": list(image_size)}
+    sizes |= {"last_stride": last_stride}
+    return signed(model, "aligned_small", sizes | own, start)
 
 
 def aligned_resnet50(
@@ -257,46 +272,26 @@ def aligned_resnet50(
     Raises:
         ValueError: an unknown local branch, or weights that cannot be had or do not fit.
     """
+    own = {"local": local, "local_dim": local_dim}
     with seeded(seed):
         trunk = resnet50(width=width, last_stride=last_stride)
-        model = _around(trunk, num_ids, local, local_dim, image_size, last_stride)
+        model = _around(trunk, num_ids, own, image_size, last_stride)
     if pretrained:
         load_imagenet(trunk, pretrained)
     start = {"seed": seed, "pretrained": str(pretrained)}
-    return _signed(model, "aligned_resnet50", width, local, local_dim, last_stride, start)
+    sizes = {"num_ids": model.num_ids, "width": width, "image_size": list(image_size)}
+    sizes |= {"last_stride": last_stride}
+    return signed(model, "aligned_resnet50", sizes | own, start)
 
 
 def _around(
     trunk: ResNet,
     num_ids: int,
-    local: str,
-    local_dim: int,
+    own: dict[str, Any],
     image_size: tuple[int, int],
     last_stride: int,
 ) -> AlignedReID:
     """The network around `trunk`; its stripes are the rows of the trunk's map."""
-    rows = -(-image_size[0] // (DOWNSCALE * last_stride))  # padded strides round up
-    own = {"local": local, "local_dim": local_dim, "num_stripes": rows}
-    return AlignedReID(trunk, num_ids, **own, preprocess=EvalTransform(size=image_size))
-
-
-def _signed(
-    model: AlignedReID,
-    name: str,
-    width: int,
-    local: str,
-    local_dim: int,
-    last_stride: int,
-    start: dict[str, Any],
-) -> AlignedReID:
-    """`model`, remembering how to construct it again, and from which weights it started."""
-    arguments = {
-        "num_ids": model.num_ids,
-        "width": width,
-        "image_size": list(model.preprocess.size),
-        "last_stride": last_stride,
-        "local": local,
-        "local_dim": local_dim,
-    }
-    model.origin = {"model": name, "arguments": arguments, "start": start}
-    return model
+    preprocess = EvalTransform(size=image_size)
+    rows = -(-preprocess.size[0] // (DOWNSCALE * last_stride))  # padded strides round up
+    return AlignedReID(trunk, num_ids, **own, num_stripes=rows, preprocess=preprocess)

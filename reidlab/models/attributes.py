@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from reidlab.data.heads import HEADS
 from reidlab.data.transforms import EvalTransform
-from reidlab.models.layers import check_neck, seeded
+from reidlab.models.layers import check_no_neck, seeded, signed
 from reidlab.models.pretrained import load_imagenet
 from reidlab.models.resnet import ResNet, resnet10, resnet50
-from reidlab.models.trunks import load_trunk
+from reidlab.models.trunks import start_trunk
 
 
 class AttributeLogits(NamedTuple):
@@ -133,7 +133,7 @@ class AttributeNet(nn.Module):
         neck: str | None = None,
     ) -> Tensor:
         """(B, 3, H, W) -> the feature that all heads read (B, D), not L2-normalised; no neck."""
-        check_neck(neck or self.default_neck)
+        check_no_neck(neck)
         return self._pool(images)
 
     def _pool(self, images: Tensor) -> Tensor:
@@ -171,11 +171,10 @@ def attributes_small(
         trunk = resnet10(width=width, last_stride=last_stride)
         own = {"joint": joint, "dropout": dropout, "preprocess": EvalTransform(size=image_size)}
         model = AttributeNet(trunk, heads, **own)
-    start: dict[str, Any] = {"seed": seed}
-    if pretrained is not False:
-        start |= {"pretrained": str(pretrained), "weights": load_trunk(trunk, pretrained)}
-    arguments = {"width": width, "image_size": list(image_size), "last_stride": last_stride}
-    return _signed(model, "attributes_small", joint, dropout, arguments, start)
+    start = start_trunk(trunk, pretrained, seed)
+    arguments = {"joint": joint, "dropout": dropout, "width": width}
+    arguments |= {"image_size": list(image_size), "last_stride": last_stride}
+    return _signed(model, "attributes_small", arguments, start)
 
 
 def attributes_resnet50(
@@ -211,21 +210,16 @@ def attributes_resnet50(
         model = AttributeNet(trunk, heads, **own)
     if pretrained:
         load_imagenet(trunk, pretrained)
-    arguments = {"width": width, "image_size": list(image_size), "last_stride": last_stride}
+    arguments = {"joint": joint, "dropout": dropout, "width": width}
+    arguments |= {"image_size": list(image_size), "last_stride": last_stride}
     start = {"seed": seed, "pretrained": str(pretrained)}
-    return _signed(model, "attributes_resnet50", joint, dropout, arguments, start)
+    return _signed(model, "attributes_resnet50", arguments, start)
 
 
 def _signed(
-    model: AttributeNet,
-    name: str,
-    joint: bool,
-    dropout: float,
-    arguments: dict[str, Any],
-    start: dict[str, Any],
+    model: AttributeNet, name: str, arguments: dict[str, Any], start: dict[str, Any]
 ) -> AttributeNet:
-    """`model`, remembering how to construct it again, what its logits mean, and where it began."""
-    arguments = {"heads": list(model.classes), "joint": joint, "dropout": dropout, **arguments}
+    """`signed`, and what the logits mean."""
     classes = {head: list(names) for head, names in model.classes.items()}
-    model.origin = {"model": name, "arguments": arguments, "classes": classes, "start": start}
-    return model
+    arguments = {"heads": list(model.classes), **arguments}
+    return signed(model, name, arguments, start, classes=classes)

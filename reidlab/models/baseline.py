@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from reidlab.data.transforms import EvalTransform
-from reidlab.models.layers import BNNeck, Branches, check_neck, seeded
+from reidlab.models.layers import BNNeck, Branches, check_num_ids, chosen_neck, seeded, signed
 from reidlab.models.pretrained import load_imagenet
 from reidlab.models.resnet import ResNet, resnet10, resnet50
 
@@ -39,13 +39,11 @@ class Baseline(nn.Module):
         default_neck: str = "after",
     ) -> None:
         super().__init__()
-        if num_ids < 1:
-            raise ValueError(f"num_ids must be at least 1, got {num_ids}")
-        self.num_ids = num_ids
+        self.num_ids = check_num_ids(num_ids)
         self.trunk = trunk
         self.neck = BNNeck(trunk.dim, num_ids)
         self.preprocess = preprocess
-        self.default_neck = check_neck(default_neck)
+        self.default_neck = chosen_neck(default_neck, default_neck)
         self.origin: dict[str, Any] = {}
 
     def forward(
@@ -64,7 +62,7 @@ class Baseline(nn.Module):
     ) -> Tensor:
         """(B, 3, H, W) -> feature for retrieval (B, D), not L2-normalised."""
         feature = self._pool(images)
-        if check_neck(neck or self.default_neck) == "before":
+        if chosen_neck(neck, self.default_neck) == "before":
             return feature
         return self.neck.norm(feature)
 
@@ -92,8 +90,9 @@ def baseline_small(
     with seeded(seed):
         trunk = resnet10(width=width, last_stride=last_stride)
         model = Baseline(trunk, num_ids, preprocess=EvalTransform(size=image_size))
-    arguments = {"width": width, "image_size": list(image_size), "last_stride": last_stride}
-    return _signed(model, "baseline_small", num_ids, arguments, {"seed": seed})
+    arguments = {"num_ids": model.num_ids, "width": width, "image_size": list(image_size)}
+    arguments |= {"last_stride": last_stride}
+    return signed(model, "baseline_small", arguments, {"seed": seed})
 
 
 def baseline_resnet50(
@@ -129,6 +128,7 @@ def baseline_resnet50(
     if pretrained:
         load_imagenet(trunk, pretrained)
     arguments = {
+        "num_ids": model.num_ids,
         "width": width,
         "image_size": list(image_size),
         "last_stride": last_stride,
@@ -136,13 +136,4 @@ def baseline_resnet50(
         "pool": pool,
     }
     start = {"seed": seed, "pretrained": str(pretrained)}
-    return _signed(model, "baseline_resnet50", num_ids, arguments, start)
-
-
-def _signed(
-    model: Baseline, name: str, num_ids: int, arguments: dict[str, Any], start: dict[str, Any]
-) -> Baseline:
-    """`model`, remembering how to construct it again, and from which weights it started."""
-    arguments = {"num_ids": num_ids, **arguments}
-    model.origin = {"model": name, "arguments": arguments, "start": start}
-    return model
+    return signed(model, "baseline_resnet50", arguments, start)

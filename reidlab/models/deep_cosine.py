@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reidlab.data.transforms import EvalTransform
-from reidlab.models.layers import Branches, check_neck, seeded
+from reidlab.models.layers import Branches, check_no_neck, seeded, signed
 
 NORM_EPS = 1e-3  # TensorFlow's
 
@@ -191,11 +191,22 @@ class DeepCosine(nn.Module):
         viewids: Tensor | None = None,
         neck: str | None = None,
     ) -> Tensor:
-        """(B, 3, H, W) -> unit feature (B, D); it has no neck."""
-        check_neck(neck or self.default_neck)
+        """(B, 3, H, W) -> unit feature (B, D), in float32 or better; neck "after" is refused.
+
+        Raises:
+            ValueError: images of another size than the network was made for, or such a neck.
+        """
+        check_no_neck(neck)
+        if tuple(images.shape[2:]) != self.preprocess.size:
+            height, width = self.preprocess.size
+            raise ValueError(
+                f"expected images (B, 3, {height}, {width}), got {tuple(images.shape)}; the last "
+                "layer fits one size: construct the network with the image_size it gets"
+            )
         flat = self.trunk(images).flatten(1)  # (B, 4 * width, H / 8, W / 8) -> (B, all of it)
         feature = F.elu(self.norm(self.dense(self.dropout(flat))))
-        return F.normalize(feature.float(), dim=1)
+        exact = torch.promote_types(feature.dtype, torch.float32)
+        return F.normalize(feature.to(exact), dim=1)
 
 
 def plain_pixels(size: tuple[int, int]) -> EvalTransform:
@@ -273,5 +284,4 @@ def _made(
     with seeded(seed):
         model = DeepCosine(num_ids, **own, preprocess=plain_pixels(size))
     arguments = {"num_ids": model.num_ids, **own, "image_size": list(size)}
-    model.origin = {"model": name, "arguments": arguments, "start": {"seed": seed}}
-    return model
+    return signed(model, name, arguments, {"seed": seed})

@@ -17,10 +17,17 @@ from torch import Tensor, nn
 
 from reidlab.data.transforms import EvalTransform
 from reidlab.models.interaction import Fusion, IABlock, check_fusion
-from reidlab.models.layers import Branches, CosineClassifier, check_neck, seeded
+from reidlab.models.layers import (
+    Branches,
+    CosineClassifier,
+    check_num_ids,
+    chosen_neck,
+    seeded,
+    signed,
+)
 from reidlab.models.pretrained import load_imagenet
 from reidlab.models.resnet import ResNet, resnet10, resnet50
-from reidlab.models.trunks import load_trunk
+from reidlab.models.trunks import start_trunk
 
 CLASSIFIERS = ("linear", "cosine")
 STAGES = (1, 2, 3)  # a block may follow these; the last stage goes to the pooling
@@ -91,18 +98,15 @@ class IANet(nn.Module):
         default_neck: str = "after",
     ) -> None:
         super().__init__()
-        if num_ids < 1:
-            raise ValueError(f"num_ids must be at least 1, got {num_ids}")
-        if not set(stages) <= set(STAGES) or len(set(stages)) < len(stages):
-            raise ValueError(f"stages must be different ones among 1, 2, 3, got {tuple(stages)}")
-        self.num_ids, self.fusion = num_ids, check_fusion(fusion)
+        _check_stages(stages)
+        self.num_ids, self.fusion = check_num_ids(num_ids), check_fusion(fusion)
         self.trunk = trunk
         self.blocks = nn.ModuleDict(
             {str(stage): _block(trunk, stage, preprocess.size, fusion) for stage in stages}
         )
         self.neck = PostNormHead(trunk.dim, num_ids, classifier)
         self.preprocess = preprocess
-        self.default_neck = check_neck(default_neck)
+        self.default_neck = chosen_neck(default_neck, default_neck)
         self.origin: dict[str, Any] = {}
 
     def forward(
@@ -121,7 +125,7 @@ class IANet(nn.Module):
     ) -> Tensor:
         """(B, 3, H, W) -> feature for retrieval (B, D), not L2-normalised; cameras are not used."""
         pooled = self._pool(images)
-        after = check_neck(neck or self.default_neck) == "after"
+        after = chosen_neck(neck, self.default_neck) == "after"
         return self.neck.norm(pooled) if after else pooled
 
     def attention(self, images: Tensor, stage: int, fusion: Fusion | None = None) -> Tensor:
@@ -149,6 +153,15 @@ class IANet(nn.Module):
 
     def _pool(self, images: Tensor) -> Tensor:
         return self._map(images, self.trunk.num_stages).mean(dim=(2, 3))  # -> (B, D)
+
+
+def _check_stages(stages: Sequence[int]) -> None:
+    known = isinstance(stages, list | tuple) and all(type(s) is int and s in STAGES for s in stages)
+    if not known or len(set(stages)) < len(stages):
+        raise ValueError(
+            f"stages must be different ones among 1, 2, 3, got {stages!r}; such as (2, 3), or () "
+            "for no block"
+        )
 
 
 def _block(trunk: ResNet, stage: int, image_size: tuple[int, int], fusion: Fusion) -> IABlock:
@@ -188,15 +201,14 @@ def ianet_small(
     Raises:
         ValueError: there is no such network, or its trunk has another shape.
     """
-    own: dict[str, Any] = {"stages": list(stages), "fusion": fusion, "classifier": classifier}
+    own: dict[str, Any] = {"stages": stages, "fusion": fusion, "classifier": classifier}
     with seeded(seed):
         trunk = resnet10(width=width, last_stride=last_stride)
         model = IANet(trunk, num_ids, preprocess=EvalTransform(size=image_size), **own)
-    start: dict[str, Any] = {"seed": seed}
-    if pretrained is not False:
-        start |= {"pretrained": str(pretrained), "weights": load_trunk(trunk, pretrained)}
-    own |= {"width": width, "image_size": list(image_size), "last_stride": last_stride}
-    return _signed(model, "ianet_small", own, start)
+    start = start_trunk(trunk, pretrained, seed)
+    own = {"num_ids": model.num_ids, **own, "stages": list(stages), "width": width}
+    own |= {"image_size": list(image_size), "last_stride": last_stride}
+    return signed(model, "ianet_small", own, start)
 
 
 def ianet_resnet50(
@@ -228,19 +240,13 @@ def ianet_resnet50(
     Raises:
         ValueError: the weights cannot be had, or do not fit.
     """
-    own: dict[str, Any] = {"stages": list(stages), "fusion": fusion, "classifier": classifier}
+    own: dict[str, Any] = {"stages": stages, "fusion": fusion, "classifier": classifier}
     with seeded(seed):
         trunk = resnet50(width=width, last_stride=last_stride)
         model = IANet(trunk, num_ids, preprocess=EvalTransform(size=image_size), **own)
     if pretrained:
         load_imagenet(trunk, pretrained)
-    own |= {"width": width, "image_size": list(image_size), "last_stride": last_stride}
+    own = {"num_ids": model.num_ids, **own, "stages": list(stages), "width": width}
+    own |= {"image_size": list(image_size), "last_stride": last_stride}
     start = {"seed": seed, "pretrained": str(pretrained)}
-    return _signed(model, "ianet_resnet50", own, start)
-
-
-def _signed(model: IANet, name: str, own: dict[str, Any], start: dict[str, Any]) -> IANet:
-    """`model`, remembering how to construct it again, and from which weights it started."""
-    arguments = {"num_ids": model.num_ids, **own}
-    model.origin = {"model": name, "arguments": arguments, "start": start}
-    return model
+    return signed(model, "ianet_resnet50", own, start)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,6 +14,8 @@ from torch.nn import functional as F
 from reidlab.data.transforms import EvalTransform
 
 NECKS = ("before", "after")
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class Branches(NamedTuple):
@@ -87,11 +90,57 @@ class CosineClassifier(nn.Module):
         return cosine_matrix(feature, self.weight)
 
 
-def check_neck(neck: str) -> str:
-    """`neck` when it is "before" or "after", else a `ValueError` that lists both."""
-    if neck not in NECKS:
-        raise ValueError(f"neck must be one of {', '.join(NECKS)}, got {neck!r}")
-    return neck
+def chosen_neck(neck: str | None, default: str, choices: Sequence[str] = NECKS) -> str:
+    """`neck`, or `default` where it is None.
+
+    Raises:
+        ValueError: something that is not among `choices`; nothing else stands for the default.
+    """
+    chosen = default if neck is None else neck
+    if not isinstance(chosen, str) or chosen not in choices:
+        raise ValueError(f"neck must be one of {', '.join(choices)}, got {chosen!r}")
+    return chosen
+
+
+def check_no_neck(neck: str | None) -> None:
+    """Refuse `neck` "after", and what is no neck at all, for a network that has none.
+
+    Raises:
+        ValueError: neither None nor "before".
+    """
+    if chosen_neck(neck, "before") == "after":
+        raise ValueError(
+            "neck 'after' needs a batch norm behind the feature, which this network has not; read "
+            "the features 'before' it"
+        )
+
+
+def signed(
+    model: Model, name: str, arguments: Mapping[str, Any], start: Mapping[str, Any], **more: Any
+) -> Model:
+    """`model`, remembering how to construct it again, and from which weights it started.
+
+    Args:
+        model: just constructed.
+        name: of its constructor in the catalogue.
+        arguments: of that constructor, but for `seed` and `pretrained`.
+        start: the seed, and what else the weights come from.
+        more: what else `origin` says of it.
+    """
+    origin = {"model": name, "arguments": dict(arguments), **more, "start": dict(start)}
+    cast(Any, model).origin = origin
+    return model
+
+
+def check_num_ids(num_ids: int) -> int:
+    """`num_ids` when it is a whole number of 1 or more.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if isinstance(num_ids, bool) or not isinstance(num_ids, int | np.integer) or num_ids < 1:
+        raise ValueError(f"num_ids must be at least 1, got {num_ids!r}")
+    return int(num_ids)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.data.transforms import EvalTransform
-from reidlab.models.layers import Branches, check_neck, seeded
+from reidlab.models.layers import Branches, chosen_neck, seeded, signed
 from reidlab.models.pretrained import load_imagenet
 from reidlab.models.resnet import (
     BasicBlock,
@@ -30,7 +30,9 @@ from reidlab.models.resnet import (
     resnet50,
     start_convolutions,
 )
-from reidlab.models.trunks import load_trunk
+from reidlab.models.trunks import start_trunk
+
+Branch = Literal["average", "max"]
 
 
 def average_pool(x: Tensor) -> Tensor:
@@ -92,7 +94,7 @@ class MultiBranch(nn.Module):
         trunk: ResNet,
         num_ids: int | None = None,
         *,
-        branches: Iterable[str] = ("average", "max"),
+        branches: tuple[Branch, ...] = ("average", "max"),
         descriptor: str = "both",
         classifier_bias: bool = True,
         preprocess: EvalTransform,
@@ -105,7 +107,7 @@ class MultiBranch(nn.Module):
                 f"num_ids must be 1 or more, or None for no classifiers, got {num_ids}"
             )
         self.num_ids = num_ids or None
-        self.descriptor, self.default_neck = descriptor, check_neck(default_neck)
+        self.descriptor, self.default_neck = descriptor, chosen_neck(default_neck, default_neck)
         self.dim = trunk.dim
         parts = dict(trunk.named_children())
         last = cast(nn.Sequential, parts.popitem()[1])
@@ -140,7 +142,7 @@ class MultiBranch(nn.Module):
         neck: str | None = None,
     ) -> Tensor:
         """(B, 3, H, W) -> features side by side (B, D x branches chosen), not L2-normalised."""
-        side = check_neck(neck or self.default_neck)
+        side = chosen_neck(neck, self.default_neck)
         self._check_side(side)
         found = []
         for name, x in self.maps(images).items():
@@ -166,6 +168,8 @@ class MultiBranch(nn.Module):
 
 
 def _check_branches(branches: Iterable[str], descriptor: str) -> tuple[str, ...]:
+    if isinstance(branches, str):
+        raise ValueError(f'branches must be a list of names, ("{branches}",), got {branches!r}')
     names = tuple(dict.fromkeys(branches))
     if not names or not set(names) <= set(POOLS):
         got = ", ".join(names) or "none"
@@ -197,7 +201,7 @@ def _last_norm(block: BasicBlock | Bottleneck) -> nn.BatchNorm2d:
 def multibranch_small(
     num_ids: int | None = None,
     *,
-    branches: Iterable[str] = ("average", "max"),
+    branches: tuple[Branch, ...] = ("average", "max"),
     descriptor: str = "both",
     classifier_bias: bool = True,
     default_neck: str = "before",
@@ -225,22 +229,21 @@ def multibranch_small(
     Raises:
         ValueError: as `MultiBranch`; there is no such trained network, or it does not fit.
     """
-    start: dict[str, Any] = {"seed": seed}
     with seeded(seed):
         trunk = resnet10(width=width, last_stride=last_stride)
-        if pretrained is not False:
-            start |= {"pretrained": str(pretrained), "weights": load_trunk(trunk, pretrained)}
+        start = start_trunk(trunk, pretrained, seed)
         own = {"descriptor": descriptor, "classifier_bias": classifier_bias}
-        own |= {"branches": list(branches), "default_neck": default_neck}
+        own |= {"branches": branches, "default_neck": default_neck}
         model = MultiBranch(trunk, num_ids, **own, preprocess=EvalTransform(size=image_size))
+    own = {"num_ids": model.num_ids, **own, "branches": list(model.stages)}
     sizes = {"width": width, "image_size": list(image_size), "last_stride": last_stride}
-    return _signed(model, "multibranch_small", own | sizes, start)
+    return signed(model, "multibranch_small", own | sizes, start)
 
 
 def multibranch_resnet50(
     num_ids: int | None = None,
     *,
-    branches: Iterable[str] = ("average", "max"),
+    branches: tuple[Branch, ...] = ("average", "max"),
     descriptor: str = "both",
     classifier_bias: bool = True,
     default_neck: str = "before",
@@ -273,17 +276,9 @@ def multibranch_resnet50(
         if pretrained:
             load_imagenet(trunk, pretrained)
         own = {"descriptor": descriptor, "classifier_bias": classifier_bias}
-        own |= {"branches": list(branches), "default_neck": default_neck}
+        own |= {"branches": branches, "default_neck": default_neck}
         model = MultiBranch(trunk, num_ids, **own, preprocess=EvalTransform(size=image_size))
+    own = {"num_ids": model.num_ids, **own, "branches": list(model.stages)}
     sizes = {"width": width, "image_size": list(image_size), "last_stride": last_stride}
     start = {"seed": seed, "pretrained": str(pretrained)}
-    return _signed(model, "multibranch_resnet50", own | sizes, start)
-
-
-def _signed(
-    model: MultiBranch, name: str, arguments: dict[str, Any], start: dict[str, Any]
-) -> MultiBranch:
-    """`model`, remembering how to construct it again, and from which weights it started."""
-    arguments = {"num_ids": model.num_ids, **arguments}
-    model.origin = {"model": name, "arguments": arguments, "start": start}
-    return model
+    return signed(model, "multibranch_resnet50", own | sizes, start)

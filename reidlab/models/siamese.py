@@ -14,10 +14,10 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from reidlab.data.transforms import EvalTransform
-from reidlab.models.layers import Branches, check_neck, seeded
+from reidlab.models.layers import Branches, check_no_neck, seeded, signed
 from reidlab.models.pretrained import load_imagenet
 from reidlab.models.resnet import ResNet, resnet10, resnet50
-from reidlab.models.trunks import load_trunk
+from reidlab.models.trunks import start_trunk
 
 
 class Siamese(nn.Module):
@@ -57,8 +57,8 @@ class Siamese(nn.Module):
         viewids: Tensor | None = None,
         neck: str | None = None,
     ) -> Tensor:
-        """(B, 3, H, W) -> embedding (B, D), not L2-normalised; it has no neck."""
-        check_neck(neck or self.default_neck)
+        """(B, 3, H, W) -> embedding (B, D), not L2-normalised; neck "after" is refused."""
+        check_no_neck(neck)
         pooled = self.trunk(images).mean(dim=(2, 3))  # (B, trunk.dim, h, w) -> (B, trunk.dim)
         return self.head(pooled)
 
@@ -89,11 +89,9 @@ def siamese_small(
     with seeded(seed):
         trunk = resnet10(width=width, last_stride=last_stride)
         model = Siamese(trunk, dim=dim, preprocess=EvalTransform(size=image_size))
-    start: dict[str, Any] = {"seed": seed}
-    if pretrained is not False:
-        start |= {"pretrained": str(pretrained), "weights": load_trunk(trunk, pretrained)}
+    start = start_trunk(trunk, pretrained, seed)
     arguments = {"dim": dim, "width": width, "image_size": list(image_size)}
-    return _signed(model, "siamese_small", arguments | {"last_stride": last_stride}, start)
+    return signed(model, "siamese_small", arguments | {"last_stride": last_stride}, start)
 
 
 def siamese_resnet50(
@@ -126,10 +124,4 @@ def siamese_resnet50(
         load_imagenet(trunk, pretrained)
     arguments = {"dim": dim, "width": width, "image_size": list(image_size)}
     start = {"seed": seed, "pretrained": str(pretrained)}
-    return _signed(model, "siamese_resnet50", arguments | {"last_stride": last_stride}, start)
-
-
-def _signed(model: Siamese, name: str, arguments: dict[str, Any], start: dict[str, Any]) -> Siamese:
-    """`model`, remembering how to construct it again, and from which weights it started."""
-    model.origin = {"model": name, "arguments": arguments, "start": start}
-    return model
+    return signed(model, "siamese_resnet50", arguments | {"last_stride": last_stride}, start)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any, Literal
 
 from reidlab.models.resnet import ResNet
 from reidlab.models.states import mismatch
@@ -11,6 +12,25 @@ from reidlab.models.weights import read_weights
 from reidlab.paths import shipped
 
 PREFIX = "trunk."
+
+
+def start_trunk(
+    trunk: ResNet, pretrained: Literal[False] | str | Path, seed: int
+) -> dict[str, Any]:
+    """Fill `trunk` as `pretrained` says, and tell what a network's `origin` keeps of its start.
+
+    Args:
+        trunk: with its first random weights; they stay when `pretrained` is False.
+        pretrained: as `source` of `load_trunk`; only False itself means none.
+        seed: of the random weights.
+
+    Raises:
+        ValueError: as `load_trunk`.
+    """
+    start: dict[str, Any] = {"seed": seed}
+    if pretrained is not False:
+        start |= {"pretrained": str(pretrained), "weights": load_trunk(trunk, pretrained)}
+    return start
 
 
 def load_trunk(trunk: ResNet, source: str | Path) -> str:

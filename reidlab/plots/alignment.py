@@ -6,7 +6,6 @@ Shapes: H stripes, D their width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reidlab.losses.alignment import alignment_path, stripe_distances
+from reidlab.plots.crops import Crop, path_of
 from reidlab.plots.page import (
     BLACK,
     GREY,
@@ -42,7 +42,7 @@ Steps = Sequence[tuple[int, int]]
 
 @styled
 def alignment_figure(
-    images: Sequence[Path | str | Tensor],
+    images: Sequence[Crop | Tensor],
     stripes: Tensor,
     *,
     names: tuple[str, str] = ("", ""),
@@ -56,14 +56,14 @@ def alignment_figure(
     among aligned ones, not against a straight one.
 
     Args:
-        images: two of them: a file, or uint8 (3, height, width).
+        images: two of them: a sample, a file, or uint8 (3, height, width).
         stripes: (2, H, D), of the first and of the second image; from `embed(neck="local")` and
             `stripes_of`.
         names: written above the crops.
         title: shown above.
 
     Raises:
-        ValueError: not two images, or stripes of another number of images.
+        ValueError: not two such images, or stripes of another number of images.
 
     Source: the path is that of AlignedReID (arXiv:1711.08184), figure 3.
     """
@@ -89,10 +89,10 @@ def alignment_figure(
     return page
 
 
-def _pixels(image: Path | str | Tensor) -> Pixels:
+def _pixels(image: Crop | Tensor) -> Pixels:
     """An image as uint8 (height, width, 3)."""
     if not isinstance(image, Tensor):
-        return read_pixels(image, SIZE)
+        return read_pixels(path_of(image), SIZE)
     if image.ndim != 3 or len(image) != 3 or image.dtype != torch.uint8:
         got = f"{tuple(image.shape)} {image.dtype}"
         raise ValueError(f"expected a file or an image (3, H, W) uint8, got {got}")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from numpy.typing import NDArray
 
-from reidlab.data.samples import Sample
 from reidlab.models.ianet import IANet
 from reidlab.models.interaction import FUSIONS, Fusion
+from reidlab.plots.crops import Crop, path_of, seen_images
 from reidlab.plots.page import BLACK, GREY, WIDTH, Pixels, new_page, read_pixels, styled
 
 # Less than an even share, an even share, more: told apart with any common colour blindness.
@@ -41,7 +40,7 @@ Map = NDArray[np.float64]
 @styled
 def attention_figure(
     model: IANet,
-    image: Sample | Path | str,
+    image: Crop,
     *,
     positions: Mapping[str, tuple[float, float]] = PLACES,
     stage: int = 2,
@@ -54,20 +53,20 @@ def attention_figure(
 
     Args:
         model: a trained network with a block after `stage`; both fusions see the same map of it.
-        image: a crop, resized to the model's image size.
+        image: a crop, as a sample or a file; the model sees it as `embed` shows it.
         positions: name -> (down, across) in 0..1 of the crop; one to four.
         stage: whose block.
         title: shown above.
 
     Raises:
-        ValueError: no block after `stage`, positions outside the crop or too many, no such image.
+        ValueError: another network, no block after `stage`, positions outside the crop or too many,
+            or no such image.
 
     Source: Hou et al. 2019 (arXiv:1907.08435); see `reidlab.models.interaction.spatial_attention`.
     """
     _check(positions)
-    path = image.path if isinstance(image, Sample) else image
-    pixels = read_pixels(path, model.preprocess.size)
-    maps = {fusion: attention_maps(model, pixels, stage, fusion) for fusion in FUSIONS}
+    maps = {fusion: attention_maps(model, image, stage, fusion) for fusion in FUSIONS}
+    pixels = read_pixels(path_of(image), model.preprocess.size)
     grid = maps[FUSIONS[0]].shape[:2]
     cells = {name: _cell(place, grid) for name, place in positions.items()}
     shown = [shares[cell] for shares in maps.values() for cell in cells.values()]
@@ -87,22 +86,29 @@ def attention_figure(
     return page
 
 
-def attention_maps(model: IANet, pixels: Pixels, stage: int, fusion: Fusion) -> Map:
+def attention_maps(model: IANet, image: Crop, stage: int, fusion: Fusion) -> Map:
     """Shares (h, w, h, w) of one crop: of position [i, j], how many times 1 / N each place gets.
 
     Args:
         model: with a block after `stage`.
-        pixels: uint8 (H, W, 3), of the model's image size.
+        image: a crop, as a sample or a file.
         stage: whose block.
         fusion: "released" or "renormalised".
+
+    Raises:
+        ValueError: another network, no block after `stage`, or no such image.
     """
-    device = next(model.parameters()).device
-    crop = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].to(device)  # (1, 3, H, W)
+    if not isinstance(model, IANet):
+        raise ValueError(
+            f"expected a network with attention, as ianet_small makes them, got "
+            f"{type(model).__name__}"
+        )
+    images = seen_images(model, [image])  # (1, 3, H, W)
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            attention = model.attention(model.preprocess(crop), stage, fusion)[0]  # (N, N)
+            attention = model.attention(images, stage, fusion)[0]  # (N, N)
     finally:
         model.train(training)
     block: Any = model.blocks[str(stage)]

@@ -20,6 +20,7 @@ from reidlab.data.samples import Sample
 from reidlab.models.layers import preprocess_of
 from reidlab.models.multibranch import MultiBranch
 from reidlab.models.resnet import without_stride
+from reidlab.plots.crops import Crop, path_of, seen_images
 from reidlab.plots.page import (
     BLACK,
     GREY,
@@ -65,13 +66,13 @@ SHARES = {"average": energy, "max": winners}
 
 
 def branch_shares(
-    model: nn.Module, samples: Sequence[Sample], *, fine: bool = False
+    model: nn.Module, samples: Sequence[Crop], *, fine: bool = False
 ) -> dict[str, Tensor]:
     """Branch -> (N, h, w), the share of its feature that comes from each place; sums are 1.
 
     Args:
         model: a `MultiBranch`; left in the mode it came in.
-        samples: N images.
+        samples: N images, as samples or files; the model sees them as `embed` shows them.
         fine: on a grid as fine as the shared stages', where the branches stride: the same weights
             also look between the places that are pooled. See `without_stride`.
 
@@ -83,16 +84,12 @@ def branch_shares(
             f"expected a network with branches, as multibranch_small makes them, got "
             f"{type(model).__name__}"
         )
-    if not samples:
-        raise ValueError("expected at least one image, got none")
-    device = next(model.parameters()).device
-    pixels = np.stack([read_pixels(s.path, model.preprocess.size) for s in samples])
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(device)  # (N, 3, H, W)
+    images = seen_images(model, _listed(samples))  # (N, 3, H, W)
     training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            maps = _fine_maps(model, images) if fine else model.maps(model.preprocess(images))
+            maps = _fine_maps(model, images) if fine else model.maps(images)
     finally:
         model.train(training)
     return {
@@ -101,16 +98,24 @@ def branch_shares(
     }
 
 
+def _listed(samples: Sequence[Crop]) -> Sequence[Crop]:
+    if not isinstance(samples, Sequence) or isinstance(samples, str):
+        raise ValueError(f"expected a list of samples or files, got {type(samples).__name__}")
+    if not samples:
+        raise ValueError("expected at least one image, got none")
+    return samples
+
+
 def _fine_maps(model: MultiBranch, images: Tensor) -> dict[str, Tensor]:
     """Branch -> map (B, D, h, w) without the stride of the last stage."""
-    shared = model.shared(model.preprocess(images))
+    shared = model.shared(images)
     stages = {name: cast(nn.Sequential, stage) for name, stage in model.stages.items()}
     return {name: without_stride(stage).eval()(shared) for name, stage in stages.items()}
 
 
 @styled
 def branch_maps(
-    model: nn.Module, samples: Sequence[Sample], *, fine: bool = True, title: str = ""
+    model: nn.Module, samples: Sequence[Crop], *, fine: bool = True, title: str = ""
 ) -> Figure:
     """Each crop beside the same crop under the heat of every branch.
 
@@ -122,19 +127,20 @@ def branch_maps(
 
     Args:
         model: a `MultiBranch`.
-        samples: crops, up to ten; six or so look best.
+        samples: crops, as samples or files, up to ten; six or so look best.
         fine: as for `branch_shares`; False shows exactly the places that are pooled.
         title: shown above.
 
     Raises:
         ValueError: another network, no crops or more than ten, or a bad image.
     """
-    if len(samples) > 10:
+    if len(_listed(samples)) > 10:
         raise ValueError(f"expected up to ten crops, got {len(samples)}; pass some of them")
     shares = branch_shares(model, samples, fine=fine)
     size = preprocess_of(model).size
-    crops = [read_pixels(sample.path, size) for sample in samples]
-    return _page(crops, [name_person(s.pid) for s in samples], shares, title)
+    crops = [read_pixels(path_of(sample), size) for sample in samples]
+    names = [name_person(s.pid) if isinstance(s, Sample) else "" for s in samples]
+    return _page(crops, names, shares, title)
 
 
 def _page(crops: list[Pixels], names: list[str], shares: dict[str, Tensor], title: str) -> Figure:

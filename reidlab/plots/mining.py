@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -35,9 +36,10 @@ def mined_batch(
         title: shown above.
 
     Raises:
-        ValueError: shapes that disagree, one person only, too many images, or people not in a row.
+        ValueError: an empty batch, shapes that disagree, other images, one person only, too many
+            images, or people not in a row.
     """
-    near, who = distance.detach().cpu().numpy(), pids.cpu().numpy()
+    near, who = distance.detach().cpu().float().numpy(), pids.cpu().numpy()
     _check(near, who, images)
     same = who[:, None] == who[None, :]
     if same.all():
@@ -60,11 +62,20 @@ def mined_batch(
 
 def _check(near: NDArray[Any], who: NDArray[Any], images: Tensor | None) -> None:
     count = len(who)
+    if not count:
+        raise ValueError("expected a batch of two people or more, got no images")
     if near.shape != (count, count) or (images is not None and len(images) != count):
         shown = "no" if images is None else len(images)
         raise ValueError(
             f"expected distances (B, B) and B person ids and images, got {near.shape}, {count} "
             f"ids and {shown} images"
+        )
+    if images is not None and (
+        images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8
+    ):
+        got = f"{tuple(images.shape)} {images.dtype}"
+        raise ValueError(
+            f"expected images (B, 3, H, W) uint8, as they are before normalisation, got {got}"
         )
     if count > MOST:
         raise ValueError(f"expected at most {MOST} images, got {count}; show a smaller batch")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -64,7 +65,8 @@ def penalty_curves(
         title: shown above.
 
     Raises:
-        ValueError: nothing to show, or a cosine outside (-1, 1).
+        ValueError: nothing to show, a cosine outside (-1, 1), or a loss that does not depend on the
+            embeddings.
     """
     share = " / scale" if losses is None else ""
     losses = FAMILY if losses is None else losses
@@ -74,11 +76,11 @@ def penalty_curves(
         raise ValueError(f"expected cosines in (-1, 1), got {positive} and {negative}")
     page = new_page(6.4, layout="constrained")
     page.suptitle(title, x=0.01, ha="left")
-    grid: Any = page.subplots(2, 2, sharex=True, sharey="row")
+    grid: Any = page.subplots(2, 2, sharex="col", sharey="row")
     for column, (moving, fixed) in enumerate([("positive", negative), ("negative", positive)]):
         styles = zip(cycle(CYCLE), cycle(DASHES))
         for (name, loss), (color, dashes) in zip(losses.items(), styles, strict=False):
-            cosines, value, slope = _curve(loss, moving, fixed)
+            cosines, value, slope = _curve(name, loss, moving, fixed)
             line = {"color": color, "ls": dashes, "label": name}
             grid[0, column].plot(cosines, value, **line)
             grid[1, column].plot(cosines, np.abs(slope), **line)
@@ -87,22 +89,39 @@ def penalty_curves(
     return page
 
 
-def _curve(loss: Loss, moving: str, fixed: float) -> tuple[NDArray, NDArray, NDArray]:
+def _curve(name: str, loss: Loss, moving: str, fixed: float) -> tuple[NDArray, NDArray, NDArray]:
     """Cosines of the moving pair, the loss there, and its derivative by that cosine."""
-    widest = (1 + fixed) / 2  # the largest cosine of negatives, where the people coincide
-    ends = (2 * abs(fixed) - 1, 1.0) if moving == "positive" else (-widest, widest)
-    # a hair inside the ends: at them the vectors have no derivative
-    cosines = torch.linspace(ends[0] + 1e-4, ends[1] - 1e-4, POINTS, dtype=torch.float64)
+    ends = _ends(moving, fixed)
+    hair = min(1e-4, (ends[1] - ends[0]) / 1000)  # at the ends the vectors have no derivative
+    cosines = torch.linspace(ends[0] + hair, ends[1] - hair, POINTS, dtype=torch.float64)
     rows = []
     for cosine in cosines:
         one = cosine.clone().requires_grad_()
         other = torch.tensor(fixed, dtype=torch.float64)
         vectors = _people(one, other) if moving == "positive" else _people(other, one)
         value = loss(vectors, PEOPLE)
-        (slope,) = torch.autograd.grad(value, one)
+        slope = _slope(value, one)
+        if slope is None:
+            raise ValueError(
+                f"{name}: {value.item():g} does not depend on the embeddings, so that nothing "
+                "pulls at them; expected a function of embeddings and pids with a gradient"
+            )
         rows.append((cosine.item(), value.item(), slope.item()))
     found = np.array(rows).T
     return found[0], found[1], found[2]
+
+
+def _slope(value: Tensor, cosine: Tensor) -> Tensor | None:
+    """The derivative of a loss by the cosine; None where it does not depend on it."""
+    if not value.requires_grad:
+        return None
+    return torch.autograd.grad(value, cosine, allow_unused=True)[0]
+
+
+def _ends(moving: str, fixed: float) -> tuple[float, float]:
+    """Between which cosines the moving pairs can be, when the other ones have cosine `fixed`."""
+    widest = (1 + fixed) / 2  # the largest cosine of negatives, where the people coincide
+    return (2 * abs(fixed) - 1, 1.0) if moving == "positive" else (-widest, widest)
 
 
 def _people(positive: Tensor, negative: Tensor) -> Tensor:
@@ -132,23 +151,32 @@ def _name_axes(grid: NDArray, positive: float, negative: float, share: str) -> N
     grid[0, 1].set_title(f"Negative pairs move, positives at {positive:g}")
     grid[1, 0].set_title("How hard positives are pulled")
     grid[1, 1].set_title("How hard negatives are pushed")
-    grid[0, 0].set(ylabel=f"loss{share}", xlim=(2 * abs(negative) - 1, 1.0))
+    grid[0, 0].set(ylabel=f"loss{share}", xlim=_ends("positive", negative))
+    grid[0, 1].set_xlim(_ends("negative", positive))
     grid[1, 0].set(ylabel=f"size of the gradient{share}", xlabel="cosine of positive pairs")
     grid[1, 1].set(xlabel="cosine of negative pairs")
-    for axes, cosine, other in zip(
-        grid.flat, 2 * [negative, positive], 2 * ["negatives", "positives"], strict=True
-    ):
+    others = 2 * [(negative, "negatives"), (positive, "positives")]
+    for axes, (cosine, other) in zip(grid.flat, others, strict=True):
         axes.set_ylim(bottom=0)
         axes.locator_params(axis="y", nbins=5)
+        low, high = axes.get_xlim()
+        if not low < cosine < high:  # never as near as the others
+            continue
         axes.axvline(cosine, color=GREY, ls=":", lw=1.2, zorder=1.5)
-        axes.text(
-            cosine,
-            0.97,
-            f" as near as\n the {other} " if axes in grid[0] else "",
-            color=GREY,
-            fontsize=9,
-            va="top",
-            ha="right" if other == "positives" else "left",
-            multialignment="left",
-            transform=axes.get_xaxis_transform(),
-        )
+        if axes in grid[0]:
+            _say(axes, cosine, f" as near as\n the {other} ", left=cosine > (low + high) / 2)
+
+
+def _say(axes: Axes, cosine: float, words: str, *, left: bool) -> None:
+    """`words` beside a line, on the side that has more room."""
+    axes.text(
+        cosine,
+        0.97,
+        words,
+        color=GREY,
+        fontsize=9,
+        va="top",
+        ha="right" if left else "left",
+        multialignment="left",
+        transform=axes.get_xaxis_transform(),
+    )

@@ -71,8 +71,8 @@ PAPER = Recipe(
         "published: Market-1501 mAP 86.6, rank-1 94.5 for this pair of losses, 86.4 and 94.3 with "
         "contrastive, 86.2 and 94.3 with CosFace; a course report lists these under IANet. Blocks: "
         "Hou et al. 2019 (arXiv:1907.08435; Market-1501 mAP 83.1, rank-1 94.4), in their released "
-        "form. Differs in: zero pad and crop in place of enlarging by 1.125 and cropping; what "
-        "erasing writes is ImageNet's mean colour (0.485, 0.456, 0.406), there (0.4914, 0.4822, "
-        "0.4465); bfloat16 autocast on CUDA"
+        "form. Differs in: zero pad and crop in place of enlarging by 1.125 and cropping; erasing "
+        "writes the numbers of ImageNet's mean (0.485, 0.456, 0.406) into the normalised image, "
+        "there (0.4914, 0.4822, 0.4465), also after normalisation; bfloat16 autocast on CUDA"
     ),
 )

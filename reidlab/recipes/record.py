@@ -57,17 +57,22 @@ class Recipe:
         """The network.
 
         Args:
-            num_ids: people to learn; networks of attributes and of distances ignore it.
+            num_ids: people to learn; 0 for none, which builds a network without classifiers where
+                there is such a one (multibranch, deep-cosine). Networks of attributes and of
+                distances ignore it.
             changes: replace arguments of its constructor.
 
         Raises:
-            ValueError: no `num_ids` for a network that learns people.
+            ValueError: no `num_ids` for a network that learns people, or 0 where it needs some.
         """
         own = {**self.arguments, **changes}
         if self.learns != "people":
             return build(self.model, **own)
         if num_ids is None:
-            raise ValueError(f"{self.model} learns people; say how many: recipe.build(num_ids)")
+            raise ValueError(
+                f"{self.model} learns people; say how many: recipe.build(num_ids); 0 builds a "
+                "network without classifiers, where the method has one"
+            )
         return build(self.model, num_ids=num_ids, **own)
 
     def bound_loss(

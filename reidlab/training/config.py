@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from reidlab.data.transforms import TrainTransform
+from reidlab.data.tuples import LENGTHS
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,7 @@ class TrainConfig:
         object.__setattr__(self, "milestones", tuple(self.milestones))
         object.__setattr__(self, "out", None if self.out is None else Path(self.out))
         for name, hint in get_type_hints(TrainConfig).items():
-            value = getattr(self, name)
-            if get_origin(hint) is Literal and value not in get_args(hint):
-                choices = ", ".join(get_args(hint))
-                raise ValueError(f"{name} must be one of {choices}, got {value!r}")
-            if hint is int and (isinstance(value, bool) or not isinstance(value, int)):
-                raise ValueError(f"{name} must be an integer, got {value!r}")
+            _check_kind(name, getattr(self, name), hint)
         positive = ("epochs", "ids_per_batch", "images_per_id", "lr", "loss_lr")
         not_negative = (
             "weight_decay",
@@ -115,13 +112,18 @@ class TrainConfig:
             raise ValueError(f"patience must be 1 or more, or None, got {self.patience}")
         if self.sampler in ("pk", "groups") and self.ids_per_batch < 2:
             raise ValueError("ids_per_batch must be at least 2: a triplet needs a negative")
-        if self.ids_per_batch * self.images_per_id < 2:
+        if self.images_per_batch < 2:
             raise ValueError("a batch needs at least 2 images: batch norm cannot train on one")
 
     @property
     def batch_size(self) -> int:
         """P x K: images, or pairs or triplets of them."""
         return self.ids_per_batch * self.images_per_id
+
+    @property
+    def images_per_batch(self) -> int:
+        """P x K, times the images of a pair or of a triplet."""
+        return self.batch_size * LENGTHS.get(self.sampler, 1)
 
     def identity(self) -> dict[str, Any]:
         """Every setting that changes the result, as plain JSON values."""
@@ -136,3 +138,20 @@ class TrainConfig:
         if self.monitor_best is not None:
             return self.monitor_best == "lowest"
         return not self.monitor.startswith("val_") or self.monitor == "val_loss"
+
+
+def _check_kind(name: str, value: Any, hint: Any) -> None:
+    """Refuse a choice that there is not, and what is no number where one belongs."""
+    kinds = get_args(hint) or (hint,)
+    if get_origin(hint) is Literal:
+        if value not in kinds:
+            choices = ", ".join(map(str, kinds))
+            raise ValueError(f"{name} must be one of {choices}, got {value!r}")
+        return
+    if (value is None and type(None) in kinds) or get_origin(hint) is tuple:
+        return
+    if int in kinds and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ValueError(f"{name} must be an integer, got {value!r}")
+    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if float in kinds and not number:
+        raise ValueError(f"{name} must be a finite number, got {value!r}")

@@ -96,10 +96,10 @@ class TrainingData:
 
     def _sampler(self) -> PKSampler | ShuffleSampler | TupleSampler:
         config, processes = self.config, self.team.size
-        if config.batch_size < 2 * processes:
+        if config.images_per_batch < 2 * processes:
             raise ValueError(
                 f"{processes} processes need {2 * processes} images per batch or more (P x K): "
-                f"batch norm cannot train on one; got {config.batch_size}"
+                f"batch norm cannot train on one; got {config.images_per_batch}"
             )
         own: dict[str, int] = {
             "seed": config.seed,

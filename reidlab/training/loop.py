@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from reidlab.checkpoints import RunState
 from reidlab.data.samplers import epoch_seed
 from reidlab.data.samples import Sample
+from reidlab.losses.needs import check_sampler
 from reidlab.models.layers import preprocess_of
 from reidlab.training.board import Board, check_wanted
 from reidlab.training.config import TrainConfig
@@ -61,8 +62,9 @@ def fit(
         progress: show a bar.
 
     Raises:
-        ValueError: bad samples or images, a network with fewer classes than people, a folder that
-            cannot be written or holds another run, a column to monitor that no row has.
+        ValueError: bad samples or images, a sampler that the loss cannot use, a network with fewer
+            classes than people, a folder that cannot be written or holds another run, a column to
+            monitor that no row has.
         FloatingPointError: the loss stopped being a finite number.
         ProcessLost: another process of this training stopped.
     """
@@ -70,6 +72,7 @@ def fit(
         device = team.device(config.device)
         check_wanted(config.tensorboard)
         check_watched(config, on_epoch is not None)
+        check_sampler(loss, config.sampler)
         data = TrainingData(samples, preprocess_of(model), config, team, progress=progress)
         check_classes(model, len(data.ids))
         objective = Objective(model, loss)

@@ -45,7 +45,8 @@ def check_watched(config: TrainConfig, judged: bool) -> None:
     if config.patience is not None and config.monitor.startswith("val_") and not judged:
         raise ValueError(
             f"patience={config.patience} watches {config.monitor!r}, which only on_epoch can give; "
-            "pass on_epoch, for attributes attribute_validation(held_out, weights=...), or set "
+            "pass on_epoch, such as attribute_validation(held_out, weights=...), "
+            "triplet_validation(held_out) or pair_validation(held_out), or set "
             "patience=None to train all epochs"
         )
 

@@ -57,8 +57,25 @@ def test_the_seed_decides_and_other_people_do_not():
     assert first == again and set(first) != set(other)
     picked = {s.path for s in first if s.pid == 1}
     assert picked != {s.path for s in samples if s.pid == 1 and int(s.path.stem[2:]) < 6}
-    turned = samples_of({2: 30, 1: 30})
-    assert set(split_queries(turned, 0.2, seed=3)[0]) == set(first)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_persons_queries_depend_on_nobody_else_and_on_no_order(seed):
+    samples = samples_of({3: 30, 7: 12})
+    own = {s for s in split_queries(samples, 0.3, seed=seed)[0] if s.pid == 7}
+    alone = [s for s in samples if s.pid == 7]
+    for others in ([], samples_of({1: 9}), samples_of({3: 5, 9: 40})):
+        for order in ([*alone, *others], [*others, *reversed(alone)]):
+            query, _ = split_queries(order, 0.3, seed=seed)
+            assert {s for s in query if s.pid == 7} == own
+
+
+def test_people_with_as_many_images_do_not_ask_with_the_same_ones():
+    query, _ = split_queries(samples_of({pid: 20 for pid in range(1, 9)}), 0.2)
+    places = {
+        pid: {s.path.stem.split("_")[1] for s in query if s.pid == pid} for pid in range(1, 9)
+    }
+    assert len({frozenset(each) for each in places.values()}) > 4
 
 
 def test_both_parts_remember_the_dataset():

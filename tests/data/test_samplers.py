@@ -7,6 +7,7 @@ import pytest
 from reidlab.data.samplers import (
     PKSampler,
     ShuffleSampler,
+    _chunks,
     epoch_seed,
     group_batches,
     pk_batches,
@@ -96,12 +97,41 @@ def test_groups_are_of_one_person_each_and_no_image_comes_twice():
 
 
 def test_a_batch_of_groups_may_hold_one_person_twice_and_pk_may_not():
-    pids = [0] * 16 + [1] * 16
-    met = [
-        Counter(pids[i] for i in batch) for seed in range(5) for batch in groups(pids, 2, 4, seed)
-    ]
-    assert any(len(counts) == 1 for counts in met) and any(len(counts) == 2 for counts in met)
-    assert all(len({pids[i] for i in batch}) == 2 for batch in draw(pids, 2, 4, 0))
+    pids = [0] * 16 + [1] * 16 + [2] * 16
+    met = [len({pids[i] for i in b}) for seed in range(5) for b in groups(pids, 3, 4, seed)]
+    assert set(met) == {2, 3}
+    assert all(len({pids[i] for i in batch}) == 3 for batch in draw(pids, 3, 4, 0))
+
+
+@pytest.mark.parametrize(
+    ("counts", "p", "batches"),
+    [([16, 16], 2, 4), ([8, 4], 2, 1), ([40, 4], 2, 1), ([40, 4, 8], 3, 3), ([12, 12, 4], 3, 2)],
+)
+def test_no_batch_of_groups_holds_one_person_alone(counts, p, batches):
+    pids = [pid for pid, count in enumerate(counts) for _ in range(count)]
+    for seed in range(20):
+        found = groups(pids, p, 4, seed)
+        assert len(found) == batches and found == groups(pids, p, 4, seed)
+        for batch in found:
+            assert len(batch) == 4 * p and len({pids[i] for i in batch}) > 1
+            assert all(len({pids[i] for i in batch[s : s + 4]}) == 1 for s in range(0, 4 * p, 4))
+        drawn = sum(found, [])
+        assert len(drawn) == len(set(drawn))
+
+
+def test_batches_of_groups_that_are_mixed_stay_as_they_were_shuffled():
+    pids = sorted(list(range(30)) * 8)
+    for seed in range(5):
+        shuffler, drawer = random.Random(seed), np.random.RandomState(seed)
+        chunks = _chunks(pids, 4, shuffler, drawer)
+        flat = [chunk for own in chunks.values() for chunk in own]
+        shuffler.shuffle(flat)
+        plain = [sum(flat[s : s + 6], []) for s in range(0, 60, 6)]
+        assert groups(pids, 6, 4, seed) == plain
+
+
+def test_one_group_per_batch_is_one_person_as_asked_for():
+    assert len(groups([0] * 8 + [1] * 8, 1, 4)) == 4
 
 
 def test_groups_of_people_with_few_images_repeat_some_and_a_rest_waits():

@@ -68,7 +68,7 @@ def test_terms_are_summed_or_averaged_over_heads():
 def test_what_does_not_fit_is_named():
     logits = {"hat": torch.zeros(1, 2)}
     labels = {"hat": torch.tensor([0])}
-    with pytest.raises(ValueError, match="reduction must be sum or mean, got 'max'"):
+    with pytest.raises(ValueError, match="reduction must be one of sum, mean, got 'max'"):
         attribute_terms(logits, labels, reduction="max")
     with pytest.raises(ValueError, match="hat: expected labels and 2 class weights, got no labels"):
         attribute_terms(logits, {})

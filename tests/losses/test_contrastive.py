@@ -142,9 +142,9 @@ def test_what_does_not_fit_is_refused():
         contrastive_loss(x[:0], x[:0], pids[:0])
     with pytest.raises(ValueError, match="twice"):
         contrastive_loss(x, x[:, :4], pids > 0)
-    with pytest.raises(ValueError, match="margin must be above 0, got 0"):
+    with pytest.raises(ValueError, match="margin must be above 0 and finite, got 0"):
         contrastive_loss(x, x, pids > 0, 0)
     with pytest.raises(ValueError, match="two identities"):
         batch_contrastive(x, torch.zeros_like(pids))
-    with pytest.raises(ValueError, match="average must be active or all, got 'none'"):
+    with pytest.raises(ValueError, match="average must be one of active, all, got 'none'"):
         batch_contrastive(x, pids, average="none")

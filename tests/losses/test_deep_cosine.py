@@ -89,3 +89,18 @@ def test_a_network_without_a_classifier_is_refused_and_learns_by_triplets():
     torch.testing.assert_close(
         soft_triplet_loss(model, batch), soft_triplet_loss(model, batch, margin=None)
     )
+
+
+def test_triplets_are_mined_among_the_images_of_all_processes(monkeypatch):
+    own, other = torch.randn(2, 6, 4).unbind()
+    pids, theirs = torch.tensor([0, 0, 1, 1, 2, 2]), torch.tensor([0, 3, 1, 3, 2, 2])
+    model = Head(own, 3, 0.0)
+    other = nn.functional.normalize(other)
+
+    def together(rows):
+        return torch.cat([rows, theirs if rows.ndim == 1 else other])
+
+    monkeypatch.setattr("reidlab.losses.deep_cosine.gathered", together)
+    (found,) = soft_triplet_loss(model, batch_of(pids)).values()
+    wanted = batch_hard_triplet(torch.cat([model.feature, other]), torch.cat([pids, theirs]), None)
+    torch.testing.assert_close(found, wanted)

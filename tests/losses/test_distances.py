@@ -111,3 +111,29 @@ def test_what_has_no_distance_is_refused():
 def test_normalizing_first_changes_nothing_for_unit_vectors():
     x, y = (F.normalize(table) for table in tables())
     torch.testing.assert_close(distance_matrix(x, y, normalize=True), distance_matrix(x, y))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_half_precision_is_widened_before_lengths_are_divided_out(metric):
+    x, y = (table.bfloat16() for table in tables())
+    for function, rows in ((distance_matrix, 5), (paired_distance, 4)):
+        wanted = function(x[:rows].float(), y.float(), metric, normalize=True)
+        assert torch.equal(function(x[:rows], y, metric, normalize=True), wanted)
+
+
+@pytest.mark.parametrize(("metric", "normalize"), [("cosine", False), ("squared", True)])
+def test_a_row_without_a_direction_is_left_where_it_is(metric, normalize):
+    x, y = tables()
+    x[0], x[1] = 0, 1e-20
+    plain = [x[2:].clone().requires_grad_(), y.clone()]
+    wanted = distance_matrix(*plain, metric, normalize=normalize)
+    wanted.sum().backward()
+    for function in (distance_matrix, paired_distance):
+        rows = x[:4].clone().requires_grad_()
+        found = function(rows, y, metric, normalize=normalize)
+        found.sum().backward()
+        assert torch.equal(rows.grad[:2], torch.zeros(2, 7)) and rows.grad[2:].abs().min() > 0
+        assert found[0].max().item() == pytest.approx(1)
+    rows = x.clone().requires_grad_()
+    distance_matrix(rows, y, metric, normalize=normalize).sum().backward()
+    torch.testing.assert_close(rows.grad[2:], plain[0].grad)

@@ -241,3 +241,19 @@ def test_a_few_steps_teach_the_cosine_classifier():
         am_softmax(layer(x), pids).backward()
         optimizer.step()
     assert am_softmax(layer(x), pids) < 0.7 * first
+
+
+def test_arcface_is_exact_next_to_the_ends():
+    cosines = torch.tensor([[1 - 1e-6, 0.0], [1 - 1e-9, 0.0]], dtype=torch.float64)
+    found = arcface_logits(cosines, torch.tensor([0, 0]), 1.0, 0.5)[:, 0]
+    wanted = [slow_logit("arcface", float(c), True, 1.0, 0.5) for c in cosines[:, 0]]
+    assert found.tolist() == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("logits", LOGITS)
+def test_rounding_may_exceed_one_and_little_more(logits):
+    pids = torch.tensor([0])
+    assert logits(torch.tensor([[1.005, -1.005]]), pids).isfinite().all()
+    for cosines in ([[1.05, 0.0]], [[0.0, -1.05]]):
+        with pytest.raises(ValueError, match="got values up to 1.05"):
+            logits(torch.tensor(cosines), pids)

@@ -172,3 +172,19 @@ def test_batches_of_another_sampler_are_refused_with_what_to_do():
         multibranch_loss(model, batch_of(PK), id_on="positive")
     with pytest.raises(ValueError, match="metric"):
         multibranch_loss(model, batch_of(TRIPLETS), metric="manhattan")
+
+
+def test_triplets_are_mined_among_the_images_of_all_processes(monkeypatch):
+    (x, _), _ = two_branches()
+    other, theirs = table(5, 7).detach(), torch.tensor([0, 3, 1, 3, 2, 2, 0, 1, 3])
+
+    def together(rows):
+        return torch.cat([rows, theirs if rows.ndim == 1 else other])
+
+    monkeypatch.setattr("reidlab.losses.multibranch.gathered", together)
+    everyone = torch.cat([torch.tensor(PK), theirs])
+    for mining, mine in MINERS.items():
+        found = branch_triplets([x], torch.tensor(PK), 0.3, "euclidean", mining)
+        torch.testing.assert_close(found, mine(torch.cat([x, other]), everyone, 0.3))
+    given = branch_triplets([x], torch.tensor(TRIPLETS), 9.0, "euclidean")  # these are its own
+    assert given.item() == pytest.approx(slow_triplets(x.tolist(), 9.0, "euclidean"), rel=1e-4)

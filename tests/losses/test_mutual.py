@@ -187,3 +187,12 @@ def test_two_processes_log_the_losses_of_one(market_writer, tmp_path):
         assert rows[0]["loss"] != rows[-1]["loss"]
         for own, shared in zip(rows, two[case], strict=True):
             assert shared == pytest.approx(own, abs=2e-5), case
+
+
+def test_a_small_weight_is_enough_for_local_distances():
+    pair, batch = mutual_small(3, **TINY).eval(), a_batch()
+    whole, share = (
+        mutual_loss(pair, batch, local_distance_weight=weight)["local_distances"].item()
+        for weight in (1.0, 0.25)
+    )
+    assert share == pytest.approx(0.25 * whole, rel=1e-4) and whole > 0

@@ -192,11 +192,11 @@ def test_any_two_train_the_network(classification, pairwise):
         ),
         (
             {"classification": "arcface"},
-            'arcface needs cosines, and this network gives logits; .*classifier="cosine"',
+            "arcface needs cosines, and this network gives logits; .*--classifier cosine",
         ),
         (
             {"cosine": True},
-            'cross-entropy needs logits, and this network gives cosines; .*classifier="linear"',
+            "cross-entropy needs logits, and this network gives cosines; .*--classifier linear",
         ),
         ({"pair_scale": 4.0}, "the loss triplet has no scale; leave it out"),
         ({"pairwise": "contrastive", "pair_margin": 0.1}, "the loss contrastive has no margin"),

@@ -223,5 +223,14 @@ def test_a_batch_that_cannot_be_used_is_refused(loss):
     with pytest.raises(ValueError, match=r"\(B, D\) and pids \(B,\)"):
         loss(x[0], pids)
     if loss in SCALED:
-        with pytest.raises(ValueError, match="scale must be above 0, got 0"):
+        with pytest.raises(ValueError, match="scale must be above 0 and finite, got 0"):
             loss(x, pids, scale=0)
+
+
+@pytest.mark.parametrize("loss", PAIRWISE.values())
+def test_a_feature_of_no_length_does_not_drown_the_others(loss):
+    x = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+    x[0] = 0
+    x.requires_grad_()
+    loss(x, torch.tensor([0, 0, 1, 1, 2, 2])).backward()
+    assert torch.equal(x.grad[0], torch.zeros(4)) and x.grad[1:].abs().sum() > 0

@@ -262,11 +262,21 @@ def test_a_batch_that_cannot_be_used_is_refused(loss):
 
 def test_settings_and_triplets_that_mean_nothing_are_refused():
     x, pids = batch()
-    with pytest.raises(ValueError, match="average must be active or all, got 'some'"):
+    with pytest.raises(ValueError, match="average must be one of active, all, got 'some'"):
         batch_all_triplet(x, pids, average="some")
-    with pytest.raises(ValueError, match="epsilon must be 0 or more, got -1"):
+    with pytest.raises(ValueError, match="epsilon must be 0 or more and finite, got -1"):
         weighted_triplet(x, pids, epsilon=-1)
     with pytest.raises(ValueError, match=r"\(T, D\).*got \(12, 6\), \(12, 6\), \(11, 6\)"):
         triplet_loss(x, x, x[:11])
     with pytest.raises(ValueError, match="at least one triplet"):
         triplet_loss(x[:0], x[:0], x[:0])
+
+
+def test_one_violation_whose_exp_overflows_brings_the_margin_for_all():
+    x = torch.tensor([[0.0], [200.0], [1.0], [1.5], [0.9]])
+    pids = torch.tensor([0, 0, 1, 1, 2])
+    single = weighted_triplet(x, pids, None, epsilon=0)
+    assert single == weighted_triplet(x, pids, 0.3, epsilon=0)
+    distance, limit = distance_matrix(x, x), torch.finfo(x.dtype).max
+    positive, _ = triplet.hardest_pairs(distance, pids)
+    assert positive.max().exp() > limit > positive.min().exp()

@@ -6,8 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from reidlab import TrainConfig, aligned_loss, embed, fit, load_model, read_dataset, save_model
-from reidlab.models.aligned import aligned_resnet50, aligned_small, stripes_of
+from reidlab.models.aligned import AlignedReID, aligned_resnet50, aligned_small, stripes_of
 from reidlab.models.catalog import build
+from reidlab.models.resnet import resnet10
 from reidlab.recipes import recipe
 
 TINY = {"width": 4, "image_size": (64, 32), "local_dim": 6}
@@ -173,6 +174,34 @@ def test_what_makes_no_sense_is_refused():
     for count, features in ((0, torch.zeros(2, 4)), (2, torch.zeros(2, 2, 2))):
         with pytest.raises(ValueError, match="stripes in a row"):
             stripes_of(features, count)
+
+
+@pytest.mark.parametrize("local", ["max", "mean"])
+@pytest.mark.parametrize("height", [96, 60, 32])  # 60 rounds up to as many rows
+def test_stripes_of_images_of_another_height_are_refused(local, height):
+    model = aligned_small(3, local=local, **TINY).eval()
+    other = images(2, (height, 32))
+    with pytest.raises(ValueError, match="expected images 64 pixels high.*image_size"):
+        model.parts(other)
+    with pytest.raises(ValueError, match="expected images 64 pixels high.*image_size"):
+        model.embed(other, neck="local")
+    assert model.embed(other).shape == (2, 32)
+
+
+def test_stripes_and_their_width_are_counted_from_one():
+    trunk, preprocess = resnet10(width=4), aligned_small(3, **TINY).preprocess
+    for wrong in ({"num_stripes": 0}, {"local_dim": 0}):
+        with pytest.raises(ValueError, match="num_stripes and local_dim must be at least 1"):
+            AlignedReID(trunk, 3, preprocess=preprocess, **wrong)
+    model = AlignedReID(trunk, 3, preprocess=preprocess, num_stripes=5)
+    with pytest.raises(ValueError, match="5 stripes, got 64 pixels, "):
+        model.parts(images())
+
+
+@pytest.mark.parametrize("nothing", ["", None, 0])
+def test_only_false_starts_from_random_weights(nothing):
+    with pytest.raises(ValueError, match="expected a checkpoint's name, a run's folder or a file"):
+        aligned_small(3, pretrained=nothing)
 
 
 @pytest.mark.slow

@@ -130,7 +130,7 @@ def test_features_are_unit_vectors_and_logits_scaled_cosines():
         model.classifier.t.fill_(1.5)
     found = model(images())
     torch.testing.assert_close(found.features[0].norm(dim=1), torch.ones(4))
-    torch.testing.assert_close(model.embed(images(), neck="after"), found.features[0])
+    torch.testing.assert_close(model.embed(images(), neck="before"), found.features[0])
     directions = model.classifier.weight / model.classifier.weight.norm(dim=1, keepdim=True)
     expected = math.log(1 + math.exp(1.5)) * found.features[0] @ directions.T
     torch.testing.assert_close(found.logits[0], expected)
@@ -202,6 +202,29 @@ def test_wrong_arguments_are_refused():
         deep_cosine(3, std=0.0, **TINY)
     with pytest.raises(ValueError, match="neck must be one of"):
         deep_cosine(3, **TINY).embed(images(), neck="middle")
+    with pytest.raises(ValueError, match="neck 'after' needs a batch norm behind the feature"):
+        deep_cosine(3, **TINY).embed(images(), neck="after")
+
+
+@pytest.mark.parametrize("size", [(64, 32), (16, 32), (31, 16)])
+def test_images_of_another_size_are_refused(size):
+    model = deep_cosine(3, **TINY)  # (16, 32) and (31, 16) would fill the last layer as well
+    for call in (model, model.embed):
+        with pytest.raises(ValueError, match=r"images \(B, 3, 32, 16\), got .*image_size"):
+            call(images(2, size))
+
+
+def test_features_keep_double_precision_and_are_never_less_than_single():
+    model = deep_cosine_small(3, **TINY).eval()
+    single = model(images())
+    half = model.bfloat16().embed(images().bfloat16())
+    assert half.dtype == torch.float32
+    model = deep_cosine_small(3, **TINY).eval().double()
+    double = model(images().double())
+    assert double.features[0].dtype == double.logits[0].dtype == torch.float64
+    torch.testing.assert_close(double.features[0].float(), single.features[0])
+    length = double.features[0].norm(dim=1)
+    torch.testing.assert_close(length, torch.ones_like(length), rtol=0, atol=1e-14)
 
 
 def test_the_paper_recipe_holds_the_published_numbers():

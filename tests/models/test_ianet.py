@@ -1,5 +1,7 @@
 """IANet: where its blocks stand, what its losses read, where it starts."""
 
+import hashlib
+
 import pytest
 import torch
 from torch import nn
@@ -173,10 +175,17 @@ def test_the_same_seed_gives_the_same_network_and_the_catalogue_knows_both():
 def test_the_desk_network_starts_where_a_trained_one_ended(tmp_path):
     trained = baseline_small(3, seed=5, **TINY)
     save_model(tmp_path / "run", trained, {})
-    model = ianet_small(6, pretrained=tmp_path / "run", **TINY)
+    model = ianet_small(6, pretrained=tmp_path / "run", seed=4, **TINY)
     for name, tensor in trained.trunk.state_dict().items():
         assert torch.equal(model.trunk.state_dict()[name], tensor)
-    assert model.origin["start"]["weights"] and "pretrained" not in model.origin["arguments"]
+    file = tmp_path / "run" / "model.safetensors"
+    assert model.origin["start"] == {
+        "seed": 4,
+        "pretrained": str(tmp_path / "run"),
+        "weights": hashlib.sha256(file.read_bytes()).hexdigest()[:12],
+    }
+    assert "pretrained" not in model.origin["arguments"]
+    assert ianet_small(6, seed=4, **TINY).origin["start"] == {"seed": 4}
 
 
 def test_the_published_network_starts_from_a_file_of_imagenet_weights(tmp_path):
@@ -197,9 +206,15 @@ def test_images_of_another_size_are_refused():
     [
         ({"stages": (2, 4)}, r"stages must be different ones among 1, 2, 3, got \(2, 4\)"),
         ({"stages": (2, 2)}, "stages must be different"),
+        ({"stages": 2}, r"stages must be different ones among 1, 2, 3, got 2; such as \(2, 3\)"),
+        ({"stages": "23"}, "stages must be different"),
+        ({"stages": (2.0,)}, r"stages must be different.*got \(2.0,\)"),
+        ({"stages": (True,)}, r"stages must be different.*got \(True,\)"),
         ({"fusion": "product"}, "fusion must be one of released, renormalised, got 'product'"),
         ({"fusion": "product", "stages": ()}, "fusion must be one of"),
         ({"classifier": "arcface"}, "classifier must be one of linear, cosine, got 'arcface'"),
+        ({"num_ids": None}, "num_ids must be at least 1, got None"),
+        ({"num_ids": True}, "num_ids must be at least 1, got True"),
         ({"num_ids": 0}, "num_ids must be at least 1, got 0"),
     ],
 )

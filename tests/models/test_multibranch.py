@@ -171,6 +171,8 @@ def test_a_trained_trunk_is_given_to_both_branches(tmp_path):
     for stage in model.stages.values():
         for name, tensor in stage[:1].state_dict().items():
             assert torch.equal(tensor, state[f"layer4.{name}"])
+    assert set(model.origin["start"]) == {"seed", "pretrained", "weights"}
+    assert model.origin["arguments"]["branches"] == ["average", "max"]
     assert model.origin["start"]["weights"] and "pretrained" not in model.origin["arguments"]
 
 
@@ -206,6 +208,8 @@ def test_wrong_arguments_name_the_choices():
         multibranch_small(3, branches=("mean",), **TINY)
     with pytest.raises(ValueError, match="branches must be some of average, max, got none"):
         multibranch_small(3, branches=(), **TINY)
+    with pytest.raises(ValueError, match="branches must be a list of names, .*'max'"):
+        multibranch_small(3, branches="max", **TINY)
     with pytest.raises(ValueError, match="descriptor must be one of both, average, got 'max'"):
         multibranch_small(3, branches=("average",), descriptor="max", **TINY)
     with pytest.raises(ValueError, match="num_ids must be 1 or more, or None"):

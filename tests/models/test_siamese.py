@@ -33,7 +33,7 @@ def test_an_image_becomes_one_embedding_and_no_logits(builder, dim):
     for mode in (True, False):
         found = model.train(mode)(images())
         assert [tuple(x.shape) for x in found.features] == [(4, width)] and found.logits == []
-    torch.testing.assert_close(model.embed(images(), neck="after"), model(images()).features[0])
+    torch.testing.assert_close(model.embed(images(), neck="before"), model(images()).features[0])
 
 
 def test_the_embedding_is_the_mean_of_the_map_or_a_linear_function_of_it():
@@ -96,6 +96,8 @@ def test_wrong_arguments_are_refused():
         siamese_small(dim=0, **TINY)
     with pytest.raises(ValueError, match="neck must be one of before, after"):
         siamese_small(**TINY).embed(images(), neck="middle")
+    with pytest.raises(ValueError, match="neck 'after' needs a batch norm behind the feature"):
+        siamese_small(**TINY).embed(images(), neck="after")
 
 
 def test_the_paper_recipe_differs_from_the_multibranch_one_in_the_pairs_alone():

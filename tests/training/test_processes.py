@@ -57,6 +57,19 @@ def difference(one, two):
     return max(abs(a[k] - b[k]) for a, b in zip(one, two, strict=True) for k in a)
 
 
+@pytest.mark.parametrize(("sampler", "images"), [("pairs", 2), ("triplets", 3), ("shuffle", 1)])
+def test_a_process_needs_two_images_however_they_are_drawn(market_folder, sampler, images):
+    samples, preprocess = read_dataset(market_folder).train, EvalTransform((32, 16))
+    config = TrainConfig(sampler=sampler, ids_per_batch=1, images_per_id=2)
+    team = Team(rank=0, size=2)
+    if images > 1:
+        batches = TrainingData(samples, preprocess, config, team).epoch(0)
+        assert len(batches[0]) == images
+    else:
+        with pytest.raises(ValueError, match="2 processes need 4 images per batch.*got 2"):
+            TrainingData(samples, preprocess, config, team)
+
+
 @pytest.mark.parametrize("case", ["frozen", "norms", "centers", "shuffle", "weights"])
 def test_two_processes_log_the_losses_of_one(both, case):
     one, two, _ = both

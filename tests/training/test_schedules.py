@@ -79,8 +79,18 @@ def test_frozen_parameters_are_left_alone():
         ({"clip_norm": 0.0}, "clip_norm"),
         ({"optimizer": "lion"}, "optimizer must be one of adamw, adam, sgd, got 'lion'"),
         ({"schedule": "cosinee"}, "schedule must be one of cosine, multistep, constant"),
-        ({"sampler": "foo"}, "sampler must be one of pk, shuffle"),
+        ({"sampler": "foo"}, "sampler must be one of pk, groups, shuffle"),
         ({"epochs": 2.5}, "epochs must be an integer"),
+        ({"epochs": True}, "epochs must be an integer, got True"),
+        ({"patience": 2.0}, "patience must be an integer, got 2.0"),
+        ({"patience": True}, "patience must be an integer, got True"),
+        ({"patience": "2"}, "patience must be an integer, got '2'"),
+        ({"lr": "0.1"}, "lr must be a finite number, got '0.1'"),
+        ({"lr": True}, "lr must be a finite number, got True"),
+        ({"lr": math.inf}, "lr must be a finite number, got inf"),
+        ({"clip_norm": math.nan}, "clip_norm must be a finite number, got nan"),
+        ({"weight_decay": None}, "weight_decay must be a finite number, got None"),
+        ({"monitor_best": "least"}, "monitor_best must be one of lowest, highest, None, got"),
         ({"seed": -1}, "seed must be 0 or more"),
         ({"seed": 2**32}, "seed must be below"),
         ({"warmup_factor": -3}, "warmup_factor must be 0 or more"),
@@ -89,6 +99,18 @@ def test_frozen_parameters_are_left_alone():
 def test_contradictory_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         TrainConfig(**settings)
+
+
+@pytest.mark.parametrize(("sampler", "images"), [("pairs", 2), ("triplets", 3)])
+def test_a_tuple_alone_is_a_batch_of_its_images(sampler, images):
+    config = TrainConfig(sampler=sampler, ids_per_batch=1, images_per_id=1)
+    assert (config.batch_size, config.images_per_batch) == (1, images)
+    assert TrainConfig().images_per_batch == TrainConfig().batch_size == 32
+
+
+def test_whole_numbers_pass_where_a_fraction_is_possible():
+    config = TrainConfig(lr=1, warmup_epochs=0, clip_norm=5, patience=3, milestones=(4,))
+    assert (config.lr, config.clip_norm, config.patience) == (1, 5, 3)
 
 
 def test_settings_that_never_change_a_result_are_not_part_of_the_identity():

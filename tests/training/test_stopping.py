@@ -9,7 +9,7 @@ from reidlab.data.readers import read_dataset
 from reidlab.losses import reid_loss
 from reidlab.models.baseline import baseline_small
 from reidlab.training import TrainConfig, fit
-from reidlab.training.stopping import Patience, best_epoch
+from reidlab.training.stopping import Patience, best_epoch, check_watched
 
 TINY = {"ids_per_batch": 2, "images_per_id": 2, "device": "cpu"}
 
@@ -122,6 +122,9 @@ def test_a_column_that_nobody_adds_is_named(people):
     config = TrainConfig(**TINY, epochs=2, patience=1)
     with pytest.raises(ValueError, match="patience=1 watches 'val_loss', which only on_epoch can"):
         fit(tiny_model(), people, reid_loss, config)
+    for helper in ("attribute_validation", "triplet_validation", "pair_validation"):
+        with pytest.raises(ValueError, match=rf"pass on_epoch, .*{helper}\(held_out"):
+            check_watched(config, judged=False)
     with pytest.raises(ValueError, match="patience=1 watches 'val_loss', which epoch 1 does not"):
         fit(tiny_model(), people, reid_loss, config, on_epoch=lambda *_: {"val_mAP": 0.5})
     watched = TrainConfig(**TINY, epochs=2, patience=1, monitor="loss")
