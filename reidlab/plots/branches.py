@@ -149,7 +149,8 @@ def _page(crops: list[Pixels], names: list[str], shares: dict[str, Tensor], titl
     across = min(1.05, (WIDTH - left - 0.05) / len(crops) - gap)
     tall = across * crops[0].shape[0] / crops[0].shape[1]
     top = (0.36 if title else 0.06) + 0.22
-    page = new_page(top + (len(shares) + 1) * (tall + under) + 0.02 - (under - 0.08))
+    whole = top + (len(shares) + 1) * (tall + under) + 0.02 - (under - 0.08)
+    page = new_page(whole, sharpness=1.25)
     high = page.get_figheight()
     page.suptitle(title, x=0.01, y=1 - 0.07 / high, ha="left", va="top")
     rows: list[tuple[str, list[Pixels], list[str]]] = [("crop", crops, [""] * len(crops))]
