@@ -11,7 +11,7 @@ from reidlab.plots import penalty_curves
 from reidlab.plots.penalties import _people
 
 NAMES = [
-    "contrastive, margin 1",
+    "contrastive with margin 1",
     "triplet, margin 0.3",
     "InfoNCE, scale 16",
     "CosFace, scale 16, margin 0.1",

@@ -35,7 +35,7 @@ def _margin_contrastive(x: Tensor, pids: Tensor) -> Tensor:
 
 
 FAMILY: dict[str, Loss] = {
-    "contrastive, margin 1": _margin_contrastive,
+    "contrastive with margin 1": _margin_contrastive,
     "triplet, margin 0.3": cosine_triplet,
     "InfoNCE, scale 16": lambda x, pids: pairwise_contrastive(x, pids, 16) / 16,
     "CosFace, scale 16, margin 0.1": lambda x, pids: pairwise_cosface(x, pids, 16, 0.1) / 16,
