@@ -86,7 +86,7 @@ def test_terms_are_those_of_each_network_and_of_every_pair(count):
         part = [aligned_distance(x.stripes, x.stripes) for x in (a, b)]
         local += (part[0] - part[1]).square().mean().item()
     others = count - 1
-    assert float(found["kl"]) == pytest.approx(2 * kl / others, rel=1e-3, abs=1e-7)
+    assert float(found["kl"].detach()) == pytest.approx(2 * kl / others, rel=1e-3, abs=1e-7)
     assert float(found["distances"]) == pytest.approx(3 * apart / others, rel=1e-3)
     assert float(found["local_distances"]) == pytest.approx(4 * local / others, rel=1e-3)
     assert "local_distances" not in mutual_loss(pair, batch)
