@@ -87,8 +87,8 @@ def test_terms_are_those_of_each_network_and_of_every_pair(count):
         local += (part[0] - part[1]).square().mean().item()
     others = count - 1
     assert float(found["kl"].detach()) == pytest.approx(2 * kl / others, rel=1e-3, abs=1e-7)
-    assert float(found["distances"]) == pytest.approx(3 * apart / others, rel=1e-3)
-    assert float(found["local_distances"]) == pytest.approx(4 * local / others, rel=1e-3)
+    assert float(found["distances"].detach()) == pytest.approx(3 * apart / others, rel=1e-3)
+    assert float(found["local_distances"].detach()) == pytest.approx(4 * local / others, rel=1e-3)
     assert "local_distances" not in mutual_loss(pair, batch)
     summed = mutual_loss(pair, batch, kl_weight=2.0, reduction="sum")
     assert float(summed["kl"]) == pytest.approx(len(batch.pids) * float(found["kl"]), rel=1e-3)
