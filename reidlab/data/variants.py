@@ -23,10 +23,24 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "junk": 0,
         "seed": 7,
     },
+    "abroad": {
+        "ids": 1000,
+        "images_per_id": 8,
+        "validation_ids": 50,
+        "test_ids": 50,
+        "distractors": 100,
+        "junk": 0,
+        "world": "b",
+        "seed": 7,
+    },
+    "vivid": {"style": 1.0},
+    "mild": {"style": 0.2},
 }
 """Name -> options. "wide" has many people with two images each, for what is learnt about people
-(attributes): a second image of the same person says nothing new about who wears hats. "crowd" is
-what the shipped starting weights were trained on; its people are in no other set."""
+(attributes): a second image of the same person says nothing new about who wears hats. "crowd" and
+"abroad" are what the shipped starting weights were trained on; their people are in no other set,
+and those of "abroad" walk past other cameras, too. "vivid" and "mild" are the default set seen by
+cameras that differ in color and sharpness as much as they can, or little."""
 
 
 def with_variant(options: Mapping[str, Any]) -> dict[str, Any]:

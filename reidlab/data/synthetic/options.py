@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from reidlab.data.synthetic.poor import USUAL_SHARE
-from reidlab.data.synthetic.shots import DIFFICULTIES
+from reidlab.data.synthetic.shots import DIFFICULTIES, Difficulty
 
 DifficultyName = Literal["smoke", "default", "hard"]
 World = Literal["a", "b", "c"]
@@ -45,6 +45,9 @@ class SyntheticOptions:
     """Boxes of test people too poor to count."""
     poor: float = 0.0
     """Share of the training images that are poor crops (cut, two people, empty, blurred, tiny)."""
+    style: float | None = None
+    """How far cameras differ in color and sharpness, 0 not at all to 1 fully; without it what
+    belongs to the difficulty (0.3, 0.6, 1)."""
 
     def __post_init__(self) -> None:
         least = {"ids": 2, "validation_ids": 0, "test_ids": 2, "images_per_id": 2, "cameras": 2}
@@ -57,12 +60,22 @@ class SyntheticOptions:
                 choices = ", ".join(map(repr, known))
                 raise ValueError(f"unknown {name} {value!r}; choose one of {choices}")
         object.__setattr__(self, "poor", _checked_share("poor", self.poor))
+        if self.style is not None:
+            object.__setattr__(self, "style", _checked_share("style", self.style))
+
+    @property
+    def conditions(self) -> Difficulty:
+        """The difficulty, with the style that was asked for."""
+        named = DIFFICULTIES[self.difficulty]
+        return named if self.style is None else replace(named, strength=self.style)
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON gives it back: the size is a list. Without `poor` when nothing is poor."""
+        """As JSON gives it back, the size a list; without `poor` and `style` unless asked for."""
         given = asdict(self) | {"size": list(self.size)}
         if not self.poor:  # such sets were made before there were poor crops
             del given["poor"]
+        if self.style is None:  # and before styles could be chosen
+            del given["style"]
         return given
 
 

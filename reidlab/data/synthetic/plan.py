@@ -16,7 +16,7 @@ from reidlab.data.samples import DISTRACTOR, JUNK
 from reidlab.data.synthetic.options import SyntheticOptions
 from reidlab.data.synthetic.poor import KINDS, sample_junk, spoil
 from reidlab.data.synthetic.scene import Camera, cameras
-from reidlab.data.synthetic.shots import DIFFICULTIES, Shot, sample_distractor, sample_shot
+from reidlab.data.synthetic.shots import Shot, sample_distractor, sample_shot
 from reidlab.data.synthetic.wardrobe import Person, sample_people
 
 BYSTANDER = 0.1  # share of images with a passer-by, at full jitter
@@ -92,7 +92,7 @@ class _Planner:
 
     def __init__(self, options: SyntheticOptions, network: list[Camera], side: str) -> None:
         self.options, self.network, self.side = options, network, side
-        self.difficulty = DIFFICULTIES[options.difficulty]
+        self.difficulty = options.conditions
         self.gallery = "gallery" if side == "test" else "validation_gallery"
         self.query = "query" if side == "test" else "validation_query"
 

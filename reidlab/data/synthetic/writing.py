@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from reidlab.data.attributes import write_csv, write_mat
 from reidlab.data.captions import describe, write_captions
 from reidlab.data.packs import FORMAT, MANIFEST, PACK, checksum, new_pack
+from reidlab.data.synthetic.options import SyntheticOptions
 from reidlab.data.synthetic.plan import SIDES, Plan, PlannedImage
 from reidlab.data.synthetic.render import render
 from reidlab.data.synthetic.scene import Camera
@@ -66,7 +67,7 @@ def write_dataset(
     content = {
         "format": FORMAT,
         "generator": generator_version(),
-        "name": f"synthetic-{options.world} ({options.difficulty})",
+        "name": f"synthetic-{options.world} ({_setting(options)})",
         "options": options.as_dict(),
         "pack": pack,
         "files": files,
@@ -178,3 +179,9 @@ def _write_annotations(folder: Path, people: Mapping[str, Mapping[str, Any]]) ->
     write_mat(folder / "market_attribute.mat", labels["train"], labels["test"])
     captions = {int(pid): person["caption"] for pid, person in people.items()}
     write_captions(folder / "captions.csv", captions)
+
+
+def _setting(options: SyntheticOptions) -> str:
+    """Difficulty in words: "default", or "default, style 1"."""
+    style = "" if options.style is None else f", style {options.style:g}"
+    return f"{options.difficulty}{style}"

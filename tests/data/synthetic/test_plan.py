@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pytest
 
@@ -204,3 +205,25 @@ def test_labels_are_the_stored_ones_on_every_machine(plan):
         "query/0009_c3s1_045758_00.jpg",
         "query/0009_c4s1_082158_00.jpg",
     ]
+
+
+def test_style_changes_how_cameras_see_and_nothing_else():
+    usual, vivid = (make_plan(SyntheticOptions(**SMALL, style=style)) for style in (None, 1.0))
+    assert [image.file for image in usual.images] == [image.file for image in vivid.images]
+    assert {image.shot.strength for image in usual.images} == {0.6}
+    alike = [replace(image, shot=replace(image.shot, strength=0.6)) for image in vivid.images]
+    assert alike == usual.images
+    assert {image.shot.strength for image in vivid.images} == {1.0}
+
+
+def test_the_style_of_a_difficulty_asked_for_by_number_draws_the_same_shots():
+    named = make_plan(SyntheticOptions(**SMALL, difficulty="hard"))
+    number = make_plan(SyntheticOptions(**SMALL, difficulty="hard", style=1.0))
+    assert named.images == number.images
+    assert named.options.as_dict() != number.options.as_dict()  # a cache of its own
+
+
+@pytest.mark.parametrize("style", [-0.1, 1.5, float("nan"), "much", True])
+def test_a_style_that_is_no_share_is_refused(style):
+    with pytest.raises(ValueError, match="style to be a share from 0 to 1"):
+        SyntheticOptions(style=style)
