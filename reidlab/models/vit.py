@@ -11,7 +11,7 @@ patches and side information: He et al. 2021, "TransReID" (arXiv:2102.04378).
 from __future__ import annotations
 
 import math
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -217,3 +217,38 @@ def resize_positions(table: Tensor, grid: Pair, old: Pair | None = None) -> Tens
 
 def _as_block(module: nn.Module) -> Block:
     return cast(Block, module)
+
+
+VITS: dict[str, dict[str, Any]] = {
+    "vit_base": {"width": 768, "depth": 12, "heads": 12},
+    "vit_small": {"width": 384, "depth": 12, "heads": 6},
+    "vit_tiny": {"width": 192, "depth": 12, "heads": 3},
+    "vit_small_8": {
+        "width": 768,
+        "depth": 8,
+        "heads": 8,
+        "mlp_ratio": 3.0,
+        "qkv_bias": False,
+        "qk_scale": 768**-0.5,
+    },
+    "desk": {"width": 128, "depth": 4, "heads": 4, "stem": "conv"},
+}
+"""Name -> sizes. DeiT's networks have those of ViT's. "vit_small_8" is timm's first small network,
+which TransReID calls "small": eight wide blocks. "desk" learns on two cores."""
+
+
+def make_vit(name: str, image_size: Pair, **changes: Any) -> ViT:
+    """The trunk of a published name, with its first random weights.
+
+    Args:
+        name: a key of `VITS`; those of DeiT mean the same networks.
+        image_size: (H, W) in pixels.
+        changes: replace arguments of `ViT`.
+
+    Raises:
+        ValueError: an unknown name; as `ViT`.
+    """
+    known = VITS | {name.replace("vit", "deit"): VITS[name] for name in list(VITS)[:3]}
+    if name not in known:
+        raise ValueError(f"unknown ViT {name!r}; choose one of {', '.join(known)}")
+    return ViT(image_size, **(known[name] | changes))
