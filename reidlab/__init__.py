@@ -60,6 +60,9 @@ _HOME = {
     "multibranch_resnet50": "models.multibranch",
     "deep_cosine_small": "models.deep_cosine",
     "deep_cosine": "models.deep_cosine",
+    "transreid": "models.transreid",
+    "transreid_small": "models.transreid",
+    "transreid_loss": "losses",
     "pair_loss": "losses",
     "multibranch_loss": "losses",
     "cosine_softmax_loss": "losses",
@@ -180,6 +183,7 @@ if TYPE_CHECKING:
         pairwise_contrastive,
         pairwise_cosface,
         reid_loss,
+        transreid_loss,
         triplet_loss,
         weighted_triplet,
     )
@@ -192,6 +196,7 @@ if TYPE_CHECKING:
     from reidlab.models.multibranch import multibranch_resnet50, multibranch_small
     from reidlab.models.mutual import mutual_resnet50, mutual_small
     from reidlab.models.siamese import siamese_resnet50, siamese_small
+    from reidlab.models.transreid import transreid, transreid_small
     from reidlab.ranking import (
         Index,
         Ranking,

@@ -22,7 +22,7 @@ CUT = 80  # places of a list that a course report counts
 
 def train_people(arm: Recipe, splits: Splits, seed: int) -> nn.Module:
     """The network of an arm, trained on the training people."""
-    model = arm.build(len(training_ids(splits.train)), seed=seed)
+    model = arm.build(len(training_ids(splits.train)), seed=seed, **arm.counted(splits))
     loss = arm.bound_loss(model, samples=splits.train, seed=seed)
     fit(model, splits.train, loss, replace(arm.train, seed=seed))
     return model

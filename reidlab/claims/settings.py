@@ -40,6 +40,8 @@ def settings_of(arm: Arm) -> Settings:
         }
         if arm.learns == "distances":
             found["classes"] = False
+        if arm.counts:
+            found["counts"] = list(arm.counts)
         if start := _start(arm.arguments.get("pretrained")):
             found["start"] = start
     else:

@@ -39,6 +39,7 @@ from reidlab.losses.pairwise import (
 )
 from reidlab.losses.processes import gathered
 from reidlab.losses.reid import reid_loss
+from reidlab.losses.transreid import branch_sum, transreid_loss
 from reidlab.losses.triplet import (
     batch_all_triplet,
     batch_hard_triplet,
@@ -66,6 +67,7 @@ __all__ = [
     "batch_hard_triplet",
     "branch_mean",
     "branch_triplets",
+    "branch_sum",
     "center_loss",
     "circle",
     "circle_logits",
@@ -92,6 +94,7 @@ __all__ = [
     "scale_gradient",
     "shortest_path",
     "soft_triplet_loss",
+    "transreid_loss",
     "triplet_loss",
     "weighted_cross_entropy",
     "weighted_triplet",

@@ -14,6 +14,7 @@ from reidlab.losses.multibranch import multibranch_loss
 from reidlab.losses.mutual import mutual_loss
 from reidlab.losses.paired import NOTHING, id_and_pairwise_loss
 from reidlab.losses.reid import reid_loss
+from reidlab.losses.transreid import transreid_loss
 from reidlab.losses.tuples import pair_loss
 
 GROUPED = ("pk", "groups")  # K images each of several people: positives and negatives in a batch
@@ -21,6 +22,7 @@ PLAIN = (*GROUPED, "shuffle")  # each image counts for itself
 
 SAMPLERS: Mapping[Any, tuple[str, ...]] = {
     reid_loss: GROUPED,
+    transreid_loss: GROUPED,
     ReidCenterLoss: GROUPED,
     aligned_loss: GROUPED,
     mutual_loss: GROUPED,

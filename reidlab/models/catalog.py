@@ -15,6 +15,7 @@ from reidlab.models.ianet import ianet_resnet50, ianet_small
 from reidlab.models.multibranch import multibranch_resnet50, multibranch_small
 from reidlab.models.mutual import mutual_resnet50, mutual_small
 from reidlab.models.siamese import siamese_resnet50, siamese_small
+from reidlab.models.transreid import transreid
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "baseline_small": baseline_small,
@@ -33,6 +34,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "deep_cosine": deep_cosine,
     "ianet_small": ianet_small,
     "ianet_resnet50": ianet_resnet50,
+    "transreid": transreid,
 }
 
 

@@ -85,6 +85,8 @@ class TransReID(nn.Module):
             _neck(trunk.dim, num_ids, bnneck, head) for _ in range(1 + parts)
         )
         self.patches: list[list[int]] = []
+        self._seen: Tensor
+        self._ignored: Tensor | None
         if parts:
             count = trunk.grid[0] * trunk.grid[1]
             how: dict[str, Any] = {"rearrange": rearrange, "jigsaw": jigsaw}
@@ -157,9 +159,7 @@ class TransReID(nn.Module):
         first = tokens[:, None, :1].expand(-1, self.parts, -1, -1)  # (B, k, 1, D)
         seen = tokens[:, 1:][:, self._seen]  # (B, k, L, D)
         x = torch.cat([first, seen], dim=2).flatten(0, 1)  # (B k, 1 + L, D)
-        ignored = None
-        if isinstance(self._ignored, Tensor):
-            ignored = self._ignored.repeat(batch, 1)  # (B k, 1 + L)
+        ignored = None if self._ignored is None else self._ignored.repeat(batch, 1)  # (B k, 1 + L)
         return self.local_end(x, ignored)[:, 0].view(batch, self.parts, width).unbind(1)
 
     def _rows(self, images: Tensor, camids: Tensor | None, viewids: Tensor | None) -> Tensor | None:

@@ -10,6 +10,7 @@ from reidlab.recipes import (
     ianet,
     multibranch,
     siamese,
+    transreid,
 )
 from reidlab.recipes.record import Recipe
 
@@ -19,7 +20,16 @@ PROFILES = ("desk", "paper")
 
 RECIPES = {
     (each.method, each.profile): each
-    for method in (baseline, attributes, siamese, multibranch, deep_cosine, alignedreid, ianet)
+    for method in (
+        baseline,
+        attributes,
+        siamese,
+        multibranch,
+        deep_cosine,
+        alignedreid,
+        ianet,
+        transreid,
+    )
     for each in (method.DESK, method.PAPER)
 }
 

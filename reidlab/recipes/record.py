@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from reidlab.data.samples import Batch, Sample
+from reidlab.data.samples import Batch, Sample, Splits
 from reidlab.models.catalog import build
 from reidlab.training import TrainConfig
 
@@ -31,6 +31,8 @@ class Recipe:
         prepare: training samples -> further settings of the loss, such as class weights.
         learns: "people", one class per identity, "attributes", the heads of the network, or
             "distances" between images, for which nobody needs a class.
+        counts: constructor's arguments that the dataset decides: "num_cameras", "num_views", and
+            "untrained", the cameras that no training image shows.
         variant: of the synthetic dataset that the recipe was made for, where it is not the usual.
         flip: average the features of image and mirror when evaluating.
         source: where the numbers come from.
@@ -46,6 +48,7 @@ class Recipe:
     loss_arguments: Mapping[str, Any] = field(default_factory=dict)
     prepare: Callable[[Sequence[Sample]], Mapping[str, Any]] | None = None
     learns: Literal["people", "attributes", "distances"] = "people"
+    counts: tuple[str, ...] = ()
     variant: str | None = None
     flip: bool = False
 
@@ -74,6 +77,19 @@ class Recipe:
                 "network without classifiers, where the method has one"
             )
         return build(self.model, num_ids=num_ids, **own)
+
+    def counted(self, splits: Splits) -> dict[str, Any]:
+        """The constructor's arguments that a dataset decides, for `build`.
+
+        Empty for a network that knows neither cameras nor views.
+        """
+        seen = {sample.camid for sample in splits.train}
+        found: dict[str, Any] = {
+            "num_cameras": len(splits.cameras),
+            "num_views": len(splits.views),
+            "untrained": tuple(i for i, camid in enumerate(splits.cameras) if camid not in seen),
+        }
+        return {name: found[name] for name in self.counts}
 
     def bound_loss(
         self,
