@@ -63,6 +63,10 @@ _HOME = {
     "transreid": "models.transreid",
     "transreid_small": "models.transreid",
     "transreid_loss": "losses",
+    "la_transformer_small": "models.la_transformer",
+    "la_transformer_base": "models.la_transformer",
+    "la_loss": "losses",
+    "flip_loss": "losses",
     "pair_loss": "losses",
     "multibranch_loss": "losses",
     "cosine_softmax_loss": "losses",
@@ -175,7 +179,9 @@ if TYPE_CHECKING:
         cosface,
         cosine_softmax_loss,
         cosine_triplet,
+        flip_loss,
         id_and_pairwise_loss,
+        la_loss,
         multibranch_loss,
         mutual_loss,
         pair_loss,
@@ -192,6 +198,7 @@ if TYPE_CHECKING:
     from reidlab.models.baseline import baseline_resnet50, baseline_small
     from reidlab.models.deep_cosine import deep_cosine, deep_cosine_small
     from reidlab.models.ianet import ianet_resnet50, ianet_small
+    from reidlab.models.la_transformer import la_transformer_base, la_transformer_small
     from reidlab.models.layers import CosineClassifier
     from reidlab.models.multibranch import multibranch_resnet50, multibranch_small
     from reidlab.models.mutual import mutual_resnet50, mutual_small

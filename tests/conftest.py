@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 from PIL import Image
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -50,6 +52,44 @@ class Golden:
 @pytest.fixture(scope="session")
 def golden() -> Golden:
     return Golden()
+
+
+@pytest.fixture
+def check_apart():
+    """A function that fails where words or axes of a picture overlap, or leave the page."""
+    return _check_apart
+
+
+def _check_apart(figure, *, axes: bool = True) -> None:
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    ticks = [text for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)
+             for tick in axis.get_major_ticks() for text in (tick.label1, tick.label2)]  # fmt: skip
+    hidden = {id(text) for text in ticks} - {id(text) for text in _shown_ticks(figure)}
+    words = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    words = [text for text in words if id(text) not in hidden]
+    boxes = [(text.get_text(), text.get_window_extent(renderer)) for text in words]
+    boxes += [("axes", each.get_window_extent(renderer)) for each in figure.axes if axes]
+    boxes = [(name, box) for name, box in boxes if box.width > 0]
+    page = figure.bbox
+    for i, (name, box) in enumerate(boxes):
+        inside = -1 <= box.x0 and -1 <= box.y0 and box.x1 <= page.x1 + 1 and box.y1 <= page.y1 + 1
+        assert inside, f"{name!r} leaves the page: {box}"
+        for other, its in boxes[:i]:
+            within = name != "axes" and other != "axes"
+            apart = box.x0 >= its.x1 - 1 or its.x0 >= box.x1 - 1
+            apart = apart or box.y0 >= its.y1 - 1 or its.y0 >= box.y1 - 1
+            assert apart or not (within or name == other), f"{name!r} lies on {other!r}"
+
+
+def _shown_ticks(figure):
+    """Words of ticks that lie within their axes; matplotlib keeps others, and draws them not."""
+    for each in figure.axes:
+        for axis in (each.xaxis, each.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            for tick in axis.get_major_ticks():
+                if low - 1e-9 <= tick.get_loc() <= high + 1e-9:
+                    yield from (tick.label1, tick.label2)
 
 
 @pytest.fixture

@@ -113,6 +113,18 @@ PUBLISHED = {
         SIZED | {"last_stride": 2, "local": "max", "local_dim": 128},
         False,
     ),
+    "la-transformer": (
+        {
+            "optimizer": "adam", "lr": 3e-4, "weight_decay": 5e-4, "epochs": 30,
+            "schedule": "multistep", "schedule_by": "epoch", "milestones": tuple(range(0, 30, 2)),
+            "gamma": 0.8, "warmup_epochs": 0, "sampler": "shuffle", "batch_size": 32,
+            "unfreeze_every": 2, "patience": None,
+            "transform": TrainTransform(flip=0.5, pad=0, erase=0.0, interpolation="bicubic"),
+        },
+        {},
+        {"image_size": (224, 224), "pretrained": True},
+        False,
+    ),
     "deep-cosine": (
         {
             "optimizer": "adam", "lr": 1e-3, "weight_decay": 1e-8, "epochs": 200,

@@ -6,127 +6,12 @@ filled from them, are in `LOOKS`.
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from reidlab.models.catalog import build
-from reidlab.models.states import COUNTER
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A keyword of `load_official`: what shapes cannot tell.
-
-    Args:
-        default: as published.
-        choices: allowed values; empty for (H, W) in pixels.
-    """
-
-    default: Any
-    choices: tuple[Any, ...] = ()
-
-    def check(self, name: str, value: Any) -> Any:
-        """`value`, or a `ValueError` that says what is expected."""
-        if self.choices:
-            if value not in self.choices:
-                listed = " or ".join(map(str, self.choices))
-                raise ValueError(f"{name} must be {listed}, got {value!r}")
-            return value
-        if not (
-            isinstance(value, list | tuple)
-            and len(value) == 2
-            and all(isinstance(side, int) and side > 0 for side in value)
-        ):
-            raise ValueError(f"{name} must be (height, width) in whole pixels, got {value!r}")
-        return tuple(value)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """One network of one project: how its keys are called, and how ours is constructed.
-
-    Args:
-        source: name of the project.
-        network: the network, in words.
-        model: our constructor's name in the catalogue.
-        keys: our key -> their key; `*` stands for the same words on both sides.
-        sizes: argument of the constructor -> (their key, axis) that tell it; most votes win, so
-            that one odd tensor is named instead of all others.
-        arguments: arguments of the constructor that belong to the project.
-        settings: keywords that the user may give.
-        ignored: their keys that play no part in what the network computes.
-        released: what the project's published files are, for messages.
-    """
-
-    source: str
-    network: str
-    model: str
-    keys: Mapping[str, str]
-    sizes: Mapping[str, tuple[tuple[str, int], ...]]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Setting] = field(default_factory=dict)
-    ignored: tuple[str, ...] = ()
-    released: str = ""
-
-    def theirs(self, key: str) -> str:
-        """What the project calls our `key`."""
-        return translate(key, self.keys)
-
-    def ours(self, key: str) -> str:
-        """What we call their `key`."""
-        return translate(key, {theirs: ours for ours, theirs in self.keys.items()})
-
-    def construct(self, state: Mapping[str, Any], settings: Mapping[str, Any]) -> nn.Module:
-        """Our network in the sizes that the shapes in `state` tell."""
-        sizes = {name: _elected(state, places) for name, places in self.sizes.items()}
-        return build(self.model, **sizes, **self.arguments, **settings)
-
-    def expected(self, state: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Their keys with tensors of the right shapes, which hold no numbers."""
-        with torch.device("meta"):
-            model = self.construct(state, settings)
-        return {self.theirs(key): tensor for key, tensor in model.state_dict().items()}
-
-    @cached_property
-    def needed(self) -> frozenset[str]:
-        """Their keys that must be there."""
-        defaults = {name: setting.default for name, setting in self.settings.items()}
-        return frozenset(key for key in self.expected({}, defaults) if not key.endswith(COUNTER))
-
-    def share(self, keys: Collection[str]) -> float:
-        """Share of the keys needed that are among `keys`, 0 to 1."""
-        return sum(key in keys for key in self.needed) / len(self.needed)
-
-
-def translate(key: str, table: Mapping[str, str]) -> str:
-    """`key` under the first template of `table` that it fits.
-
-    Raises:
-        ValueError: it fits none.
-    """
-    for template, other in table.items():
-        pattern = re.escape(template).replace(r"\*", "(.+)")
-        if match := re.fullmatch(pattern, key):
-            return other.replace("*", "{}").format(*match.groups())
-    raise ValueError(f"the table has no template for {key}")
-
-
-def _elected(state: Mapping[str, Any], places: Iterable[tuple[str, int]]) -> int:
-    """The commonest length among (key, axis) `places`; 1 when no tensor there has any."""
-    tensors = ((state.get(key), axis) for key, axis in places)
-    votes = Counter(
-        tensor.shape[axis]
-        for tensor, axis in tensors
-        if isinstance(tensor, Tensor) and tensor.ndim > axis and tensor.shape[axis]
-    )
-    return votes.most_common(1)[0][0] if votes else 1
+from reidlab.checkpoints import la_transformer, transreid
+from reidlab.checkpoints.layouts import Layout, Setting
 
 
 @dataclass(frozen=True)
@@ -207,6 +92,8 @@ LAYOUTS = (
         **_RESNET50,
     ),
     Layout(source="transreid", arguments={"pool": "2x2"}, **_RESNET50),
+    transreid.PLAIN,
+    transreid.JIGSAW,
     Layout(
         source="alignedreid",
         arguments={"local": "max"},
@@ -214,6 +101,7 @@ LAYOUTS = (
         **_ALIGNED,
     ),
     Layout(source="ianet", **_IANET),
+    la_transformer.LAYOUT,
 )
 
 SOURCES = tuple(dict.fromkeys(layout.source for layout in LAYOUTS))
@@ -221,11 +109,8 @@ SOURCES = tuple(dict.fromkeys(layout.source for layout in LAYOUTS))
 _FIRST, _SECOND = "base.layer1.0.", "base.layer2.0."
 LOOKS = (  # the first that fits counts
     Look(
-        "a vision transformer of TransReID, and this version reads no vision transformers",
-        ("base.cls_token", "base.pos_embed", "base.patch_embed.proj.weight"),
-    ),
-    Look(
-        "a vision transformer without a re-identification head, and this version reads none",
+        "a vision transformer without a re-identification head: a start for training, as "
+        "pretrained=FILE",
         ("cls_token", "pos_embed", "patch_embed.proj.weight"),
     ),
     Look(
@@ -236,6 +121,10 @@ LOOKS = (  # the first that fits counts
     Look(
         "a network of reidlab itself, which load_model reads with its card",
         ("trunk.conv1.weight", "neck.norm.weight", "neck.classifier.weight"),
+    ),
+    Look(
+        "a network of reidlab itself, which load_model reads with its card",
+        ("trunk.cls_token", "trunk.pos_embed"),
     ),
     Look("a ResNet-50 or deeper with instance norm (IBN)", (f"{_FIRST}bn1.IN.weight",)),
     Look(

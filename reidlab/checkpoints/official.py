@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from reidlab.checkpoints.keys import LAYOUTS, SOURCES, Layout, look_of
+from reidlab.checkpoints.keys import LAYOUTS, SOURCES, look_of
+from reidlab.checkpoints.layouts import Layout
 from reidlab.models.states import find_state, mismatch
 from reidlab.models.weights import NeedsCodeError, read_weights
 
@@ -24,13 +25,18 @@ def load_official(
     further, and can be saved by `save_model`. Shapes tell the number of people and the width.
 
     Args:
-        source: the project: "strong-baseline", "transreid" (its ResNet-50), "ianet", or
-            "alignedreid" (AlignedReID++).
+        source: the project: "strong-baseline", "transreid" (vision transformers of every kind, and
+            its ResNet-50), "ianet", "alignedreid" (AlignedReID++), or "la-transformer".
         weights: path of its weights file (.pth, .pt, .safetensors), or a state dict. The prefix
             "module." and one level of wrapping ("state_dict", "model", ...) are taken off.
         **settings: what shapes do not tell, named as in our constructor: `image_size` (height,
-            width) in pixels, (256, 128) by default; `last_stride`, 1 or 2, by default 2 of
-            "alignedreid" and 1 of the others.
+            width) in pixels, (256, 128) by default. Of a ResNet: `last_stride`, 1 or 2, by default
+            2 of "alignedreid" and 1 of the others. Of TransReID's transformers: `stride`, 16 by
+            default; `num_cameras` and `num_views`, which its table of side information has rows
+            for, 0 by default; `sie_coefficient`, 3; `unseen`, what an image of another camera
+            gets; `statistics`, "half" or "imagenet"; with local branches `shift`, 5, `groups`, 2,
+            and `rearrange`. Of LA-Transformer, whose shapes tell the image: `fusion_weight`, 8, and
+            `descriptor`, "official" or "fused".
 
     Raises:
         ValueError: an unknown source or setting; the file is missing, damaged or would have to be
@@ -39,17 +45,20 @@ def load_official(
     Sources: Luo et al. 2019, "Bag of Tricks and a Strong Baseline for Deep Person
     Re-Identification" (arXiv:1903.07071); He et al. 2021, "TransReID" (arXiv:2102.04378);
     Luo et al. 2019, "AlignedReID++" (Pattern Recognition 94); Hou et al. 2019,
-    "Interaction-and-Aggregation Network for Person Re-identification" (arXiv:1907.08435).
+    "Interaction-and-Aggregation Network for Person Re-identification" (arXiv:1907.08435);
+    Sharma et al. 2021, "Person Re-Identification with a Locally Aware Transformer"
+    (arXiv:2106.03720).
     """
     layouts = [layout for layout in LAYOUTS if layout.source == source]
     if not layouts:
         raise ValueError(f"unknown source {source!r}; choose one of {', '.join(SOURCES)}")
     state, where = _state(layouts, weights)
-    layout = max(layouts, key=lambda candidate: candidate.share(state))
+    layout = max(layouts, key=lambda candidate: candidate.share(state)).adapted(state)
     chosen = _check_settings(layout, settings)
     expected = layout.expected(state, chosen)
     if problems := mismatch(expected, state, layout.ignored):
-        raise ValueError(_explain(layout, state, where, problems))
+        reason = layout.hint(state, chosen)
+        raise ValueError(_explain(layout, state, where, [*([reason] if reason else []), *problems]))
     model = layout.construct(state, chosen)
     given = {layout.ours(key): state[key] for key in expected.keys() & state.keys()}
     model.load_state_dict(model.state_dict() | given)  # a missing counter keeps its value
@@ -96,7 +105,8 @@ def _explain(layout: Layout, state: Mapping[str, Any], where: str, problems: lis
     """The message for keys that do not fit: what they look like instead, or what disagrees."""
     wanted = f"{layout.source} ({layout.network})"
     if look := look_of(state):
-        readable = f"the weights of {layout.source} that are read are those of {layout.network}"
+        known = " or ".join(each.network for each in LAYOUTS if each.source == layout.source)
+        readable = f"the weights of {layout.source} that are read are those of {known}"
         return f"{where} holds {look}; {readable}"
     others = [other for other in LAYOUTS if other.share(state) > max(0.9, layout.share(state))]
     names = ", ".join(f"{other.source} ({other.network})" for other in others)

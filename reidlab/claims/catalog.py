@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,14 @@ from reidlab.claims.attributes import attributes_experiment
 from reidlab.claims.classics import classics_experiment
 from reidlab.claims.experiment import Experiment
 from reidlab.claims.files import read_claims
+from reidlab.claims.la_transformer import la_experiment
 from reidlab.claims.multibranch import multibranch_experiment
 from reidlab.claims.pairwise import pairwise_experiment
+from reidlab.claims.sides import sides_experiment
 from reidlab.claims.staleness import compare
 from reidlab.claims.table import ClaimTable
+from reidlab.claims.transreid import transreid_experiment
+from reidlab.claims.unseen import unseen_experiment
 from reidlab.data.samples import Splits
 from reidlab.paths import shipped
 
@@ -25,6 +30,11 @@ EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
     "pairwise": pairwise_experiment,
     "alignment": alignment_experiment,
     "classics": classics_experiment,
+    "la-transformer": la_experiment,
+    "transreid": transreid_experiment,
+    "unseen-camera": unseen_experiment,
+    "sides-mild": functools.partial(sides_experiment, "mild"),
+    "sides-vivid": functools.partial(sides_experiment, "vivid"),
 }
 FOLDER = "claims"
 

@@ -22,7 +22,17 @@ CUT = 80  # places of a list that a course report counts
 
 def train_people(arm: Recipe, splits: Splits, seed: int) -> nn.Module:
     """The network of an arm, trained on the training people."""
-    model = arm.build(len(training_ids(splits.train)), seed=seed, **arm.counted(splits))
+    return train_start(start_people(arm, splits, seed), arm, splits, seed)
+
+
+def start_people(arm: Recipe, splits: Splits, seed: int) -> nn.Module:
+    """The network of an arm before its training."""
+    people = len(training_ids(splits.train))
+    return arm.build(people, seed=seed, **arm.counted(splits))
+
+
+def train_start(model: nn.Module, arm: Recipe, splits: Splits, seed: int) -> nn.Module:
+    """`model` itself, trained on the training people."""
     loss = arm.bound_loss(model, samples=splits.train, seed=seed)
     fit(model, splits.train, loss, replace(arm.train, seed=seed))
     return model

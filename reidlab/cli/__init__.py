@@ -51,6 +51,11 @@ COMMANDS = {
     "train": Command(
         "train a method on a dataset; an interrupted run continues", "train", CONTINUES
     ),
+    "pretrain": Command(
+        "teach a network what others start from; an interrupted run continues",
+        "pretrain",
+        CONTINUES,
+    ),
     "evaluate": Command("score a trained model: CMC, mAP, mINP", "evaluate"),
     "embed": Command("write the features of images to a Parquet or NumPy file", "embed"),
     "search": Command("find the images of a gallery that are most like a query", "search"),

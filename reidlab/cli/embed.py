@@ -16,6 +16,7 @@ from torch import nn
 
 from reidlab.checkpoints import load_model, read_card
 from reidlab.cli import complain
+from reidlab.cli.official import Unseen, settle_cameras
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading, read_again
 from reidlab.data.readers import read_dataset
@@ -69,6 +70,9 @@ class Embed:
     """Average the features of image and mirror."""
     neck: Literal["before", "after", "global", "local"] | None = None
     """Side of the neck, or of AlignedReID the feature; by default the one the method publishes."""
+    unseen: Unseen | None = None
+    """Of a network that was told cameras, on other data than it was trained on: all images get the
+    mean of its cameras, or none; error: they are the same cameras."""
     batch_size: int = 128
     """Images per step."""
     device: str | None = None
@@ -92,6 +96,7 @@ def _embed(options: Embed, out: Path) -> str:
     model, _ = load_model(options.model)
     card = read_card(options.model)
     splits = _read(options, card)
+    settle_cameras(model, card, splits, _named(options), options.unseen)
     samples = _chosen(options, splits)
     flip = bool(card.get("flip", False)) if options.flip == "recipe" else options.flip == "yes"
     count = _Count()
@@ -119,13 +124,18 @@ def _read(options: Embed, card: dict[str, Any]) -> Splits:
         watched = sys.stderr.isatty()
         return read_dataset(options.data, options.root, layout="unlabelled", progress=watched)
     trained = Reading.of_card(card)
-    if options.data is not None:
-        return (
-            Reading.of(options.data, options.root, variant=options.variant).like(trained).splits()
-        )
+    if (named := _named(options)) is not None:
+        return named.like(trained).splits()
     if options.root or options.variant:
         raise ValueError("--root and --variant belong to --data; name a dataset")
     return read_again(trained, card.get("data", {}).get("fingerprint"), options.model, "embed")
+
+
+def _named(options: Embed) -> Reading | None:
+    """The dataset of --data."""
+    if options.data is None:
+        return None
+    return Reading.of(options.data, options.root, variant=options.variant)
 
 
 def _parts(splits: Splits) -> dict[str, Sequence[Any]]:
@@ -171,6 +181,7 @@ def _metadata(
             "labelled": not options.unlabelled,
         },
         "neck": options.neck or getattr(model, "default_neck", None),
+        **({} if options.unseen is None else {"unseen": options.unseen}),
         "size": list(preprocess.size),
     }
 

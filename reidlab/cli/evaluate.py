@@ -14,6 +14,7 @@ from torch import nn
 
 from reidlab.checkpoints import atomic_write, load_model, load_official, read_card
 from reidlab.cli.feature_files import read_sides
+from reidlab.cli.official import OfficialSettings, Unseen, settle_cameras
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading, read_again
 from reidlab.cli.scoring import Scoring, Stripes, as_json
@@ -28,6 +29,8 @@ EXAMPLES = """
   reidlab evaluate run --split validation --picture hits.png
   reidlab evaluate --official strong-baseline resnet50.pth --data Market-1501-v15.09.15
   reidlab evaluate --official transreid resnet50.pth --data Market-1501-v15.09.15 --flip yes
+  reidlab evaluate --official transreid vit.pth --num-cameras 6 --data Market-1501-v15.09.15
+  reidlab evaluate run --data other --unseen mean
   reidlab evaluate run --protocol all
   reidlab evaluate run --local aligned
   reidlab evaluate run --rerank zhong --k1 20 --k2 6 --weight 0.3
@@ -50,10 +53,7 @@ class Evaluate:
     """Instead of RUN: a project (strong-baseline, alignedreid, ...) and a file with its weights."""
     embeddings: Annotated[tuple[Path, Path] | None, tyro.conf.arg(metavar="QUERY GALLERY")] = None
     """Instead of RUN: two files written by `reidlab embed`."""
-    image_size: Annotated[tuple[int, int] | None, tyro.conf.arg(metavar="HEIGHT WIDTH")] = None
-    """Of --official: pixels that the weights were trained for; by default 256 128."""
-    last_stride: Literal[1, 2] | None = None
-    """Of --official: stride of the last stage; by default the published one."""
+    weights: OfficialSettings = field(default_factory=OfficialSettings)
     data: str | None = None
     """A dataset's name, a folder (laid out like a benchmark, or one per person), or a CSV."""
     root: Path | None = None
@@ -70,6 +70,9 @@ class Evaluate:
     """Average the features of image and mirror; of --official, recipe means no."""
     neck: Literal["before", "after", "global", "local"] | None = None
     """Side of the neck, or of AlignedReID the feature; by default the one the method publishes."""
+    unseen: Unseen | None = None
+    """Of a network that was told cameras, on other data than it was trained on: all images get the
+    mean of its cameras, or none; error: they are the same cameras."""
     batch_size: int = 128
     """Images per step."""
     device: str | None = None
@@ -131,8 +134,9 @@ class _Features:
 def _of_files(options: Evaluate) -> _Features:
     """The features of --embeddings."""
     assert options.embeddings is not None
-    own = ("embeddings", "device", "out", "picture", "scoring")
+    own = ("embeddings", "device", "out", "picture", "scoring", "weights")
     given = [f.name for f in fields(Evaluate) if getattr(options, f.name) != f.default]
+    given += options.weights.given()
     if others := [name for name in given if name not in own]:
         listed = ", ".join("RUN" if o == "run" else "--" + o.replace("_", "-") for o in others)
         raise ValueError(
@@ -152,6 +156,8 @@ def _of_model(options: Evaluate) -> _Features:
     model, card = _load(options)
     count = _stripe_count(options, model)
     splits = _read(options, card)
+    if options.official is None or options.unseen is not None:
+        settle_cameras(model, card, splits, _named(options), options.unseen)
     parts = splits.validation if options.split == "validation" else (splits.query, splits.gallery)
     if not parts[0]:
         flag, other = ("--validation-ids", "test")
@@ -177,6 +183,7 @@ def _of_model(options: Evaluate) -> _Features:
         stripes = Stripes(*(embed(model, part, **settings) for part in parts), count=count)
     used = {name: settings[name] for name in ("flip", "on_error")} | {"neck": options.neck}
     used |= {"split": options.split, "fingerprint": splits.fingerprint}
+    used |= {} if options.unseen is None else {"unseen": options.unseen}
     source = ""
     if options.official is not None:  # without a run's folder, the scores say whose weights
         source, file = options.official
@@ -198,8 +205,7 @@ def _stripe_count(options: Evaluate, model: nn.Module) -> int:
 
 def _load(options: Evaluate) -> tuple[nn.Module, dict[str, Any]]:
     """The network of RUN or of --official, and its card."""
-    flags = {"image_size": options.image_size, "last_stride": options.last_stride}
-    settings = {name: value for name, value in flags.items() if value is not None}
+    settings = options.weights.given()
     if (options.run is None) == (options.official is None):
         got = "got neither" if options.run is None else f"got both (RUN is {options.run})"
         raise ValueError(
@@ -255,10 +261,7 @@ def _checked_picture(picture: Path | None) -> Path | None:
 def _read(options: Evaluate, card: dict[str, Any]) -> Splits:
     """The dataset named on the command line, else that of the training run, unchanged."""
     trained = Reading.of_card(card)
-    if options.data is not None:
-        named = Reading.of(
-            options.data, options.root, variant=options.variant, test_ids=options.test_ids
-        )
+    if (named := _named(options)) is not None:
         splits = named.like(trained).splits()
         if trained is not None and named.same_place(trained):
             _check_strangers(splits, card["data"].get("ids", []))
@@ -267,6 +270,15 @@ def _read(options: Evaluate, card: dict[str, Any]) -> Splits:
         raise ValueError("--root, --variant and --test-ids belong to --data; name a dataset")
     assert options.run is not None
     return read_again(trained, card.get("data", {}).get("fingerprint"), options.run, "score on")
+
+
+def _named(options: Evaluate) -> Reading | None:
+    """The dataset of --data."""
+    if options.data is None:
+        return None
+    return Reading.of(
+        options.data, options.root, variant=options.variant, test_ids=options.test_ids
+    )
 
 
 def _check_strangers(splits: Splits, learnt: Sequence[int]) -> None:
@@ -289,6 +301,7 @@ def _scores_name(options: Evaluate, features: _Features) -> str:
     parts += [options.scoring.slug()]
     parts += [] if options.flip == "recipe" else [f"flip-{options.flip}"]
     parts += [] if options.neck is None else [f"neck-{options.neck}"]
+    parts += [] if options.unseen is None else [f"unseen-{options.unseen}"]
     parts += [] if options.on_error == "raise" else [f"on-error-{options.on_error}"]
     return "-".join(part for part in parts if part) + ".json"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, make_dataclass, replace
 from typing import Annotated, Any, get_type_hints
 
@@ -13,7 +13,8 @@ import tyro
 from reidlab.models.catalog import BUILDERS
 from reidlab.recipes import Recipe
 
-ELSEWHERE = ("seed", "pretrained", "weights", "heads")  # other flags, the data, Python only
+# other flags, the data, Python only
+ELSEWHERE = ("seed", "pretrained", "weights", "heads", "sizes")
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def with_settings(kind: type[Any], chosen: Recipe) -> type[Any]:
 
     Help and types are those of the constructor and of the loss; the defaults are the recipe's.
     """
-    network = settings_of("Network", BUILDERS[chosen.model], chosen.arguments)
+    network = settings_of("Network", BUILDERS[chosen.model], chosen.arguments, chosen.counts)
     loss = settings_of("Loss", chosen.loss, chosen.loss_arguments)
     added = [
         (name, own, field(default_factory=own))
@@ -37,17 +38,24 @@ def with_settings(kind: type[Any], chosen: Recipe) -> type[Any]:
     return found
 
 
-def settings_of(name: str, function: Callable[..., Any], given: Mapping[str, Any]) -> type[Any]:
-    """A dataclass of the keyword-only arguments of `function`; `given` replaces their defaults."""
+def settings_of(
+    name: str, function: Callable[..., Any], given: Mapping[str, Any], counts: Collection[str] = ()
+) -> type[Any]:
+    """A dataclass of the keyword-only arguments of `function`; `given` replaces their defaults.
+
+    Those in `counts` are decided by the dataset: None, so that 0 and none at all can be asked for.
+    """
     whole = function.__init__ if isinstance(function, type) else function
     hints, helps = get_type_hints(whole), explained(inspect.getdoc(function) or "")
     found = []
     for each in inspect.signature(whole).parameters.values():
         if each.kind is not each.KEYWORD_ONLY or each.name in ELSEWHERE:
             continue
-        text = tyro.conf.arg(help=helps.get(each.name, ""))
-        default = given.get(each.name, each.default)
-        kind = Annotated[hints[each.name], text]
+        counted = each.name in counts
+        words = helps.get(each.name, "") + (" By default as the dataset says." if counted else "")
+        default = None if counted else given.get(each.name, each.default)
+        hint = hints[each.name] | None if counted else hints[each.name]
+        kind = Annotated[hint, tyro.conf.arg(help=words)]
         found.append((each.name, kind, field(default_factory=lambda default=default: default)))
     return make_dataclass(name, found, frozen=True) if found else NoSettings
 

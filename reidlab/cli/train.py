@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from reidlab.checkpoints import WEIGHTS, save_model
 from reidlab.cli import complain
 from reidlab.cli.annotations import Part, Unused, annotated
 from reidlab.cli.learning import AttributeLesson, Lesson, PeopleLesson, kept_epoch
+from reidlab.cli.methods import recipe_of, split_method
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading
 from reidlab.cli.settings import changed, with_loss, with_settings
@@ -24,7 +25,7 @@ from reidlab.data.attributes import read_attributes
 from reidlab.data.samples import Splits, training_ids
 from reidlab.losses.multibranch import multibranch_loss
 from reidlab.losses.needs import check_sampler
-from reidlab.recipes import RECIPES, Recipe, recipe
+from reidlab.recipes import PRETRAINING, RECIPES, Recipe
 from reidlab.training import (
     MANY_TERMS,
     History,
@@ -75,6 +76,9 @@ class Train:
     """Which variant, where a dataset has several; attributes take synthetic's "wide" by default."""
     profile: Profile = "desk"
     """desk: small network, minutes on two cores; paper: as published, needs a GPU."""
+    like: str | None = None
+    """Paper profile of transreid: dataset whose published settings to take: market1501 (the
+    default), msmt17, dukemtmc, occluded-duke, veri or vehicleid."""
     pretrained: str | None = None
     """Weights to start from; "none": random. Paper profile: ImageNet's, as a file, torchvision:NAME
     or timm:NAME. At the desk, where a method has it: the trunk of a run, of a file, or of "crowd",
@@ -99,13 +103,25 @@ class Train:
 
 def main(argv: Sequence[str]) -> None:
     """Parse, train, save the model with its card."""
-    method, argv = _split_method(argv)
-    profile = _profile(argv)
-    chosen = recipe(method, profile)
-    folder = Path("runs") / f"{method}-{profile}"
+    methods = {method for method, _ in RECIPES} - set(PRETRAINING)
+    train("train", sorted(methods), argv, EXAMPLES)
+
+
+def train(command: str, methods: Sequence[str], argv: Sequence[str], examples: str) -> None:
+    """What `reidlab train` and `reidlab pretrain` do.
+
+    Args:
+        command: its name.
+        methods: that it knows.
+        argv: the method and the flags.
+        examples: for its help.
+    """
+    method, argv = split_method(command, methods, argv)
+    chosen = recipe_of(method, argv)
+    folder = Path("runs") / f"{method}-{chosen.profile}"
     kind = with_settings(Train, chosen)
-    default = kind(config=replace(chosen.train, out=folder), profile=profile)
-    options = parse(kind, f"train {method}", argv, examples=EXAMPLES, default=default)
+    default = kind(config=replace(chosen.train, out=folder), profile=chosen.profile)
+    options = parse(kind, f"{command} {method}", argv, examples=examples, default=default)
     changes = _changes(chosen, options) | changed(options.network)
     chosen = with_loss(chosen, options.loss)
     chosen = chosen if options.classes else _without_classes(chosen)
@@ -154,7 +170,8 @@ def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) 
             log.warning("the paper profile on a CPU takes days or weeks; it is meant for a GPU")
     lesson = _lesson(options, chosen, splits)
     with team.leader_first():  # pre-trained weights are fetched once
-        model = chosen.build(len(training_ids(lesson.train)), **changes)
+        own = _counted(chosen, splits, changes) | changes
+        model = chosen.build(len(training_ids(lesson.train)), **own)
     loss = chosen.bound_loss(model, samples=lesson.train, seed=options.config.seed)
     if isinstance(lesson, AttributeLesson):
         lesson.bind(getattr(loss, "keywords", {}).get("weights", {}))
@@ -174,7 +191,10 @@ def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) 
     card = _card(options, chosen, splits, history) | lesson.card(model, options.config)
     save_model(folder, model, card)
     last = history.rows[-1]
-    print(f"{len(history)} epochs done, loss {last['loss']:.4f}; model: {folder / WEIGHTS}")
+    done = f"{len(history)} epochs done"
+    if options.config.max_steps is not None and len(history) < options.config.epochs:
+        done = f"stopped after {options.config.max_steps} steps (--max-steps)"
+    print(f"{done}, loss {last['loss']:.4f}; model: {folder / WEIGHTS}")
     for line in lesson.closing(folder, history.rows, options.config):
         print(line)
 
@@ -197,29 +217,6 @@ def _lesson(options: Train, chosen: Recipe, splits: Splits) -> Lesson:
     return AttributeLesson(splits, options.config, chosen.loss_arguments, share)
 
 
-def _split_method(argv: Sequence[str]) -> tuple[str, list[str]]:
-    """The method and the other words; `--help` alone explains the first method."""
-    methods = sorted({method for method, _ in RECIPES})
-    if argv and argv[0] in methods:
-        return argv[0], list(argv[1:])
-    if argv and argv[0] in ("-h", "--help"):
-        return methods[0], list(argv)
-    found = f"unknown method {argv[0]!r}" if argv and not argv[0].startswith("-") else "no method"
-    raise ValueError(
-        f"{found}; write `reidlab train METHOD ...` with one of these: {', '.join(methods)}"
-    )
-
-
-def _profile(argv: Sequence[str]) -> Profile:
-    """The profile, read before the real parsing since it decides the defaults of all flags."""
-    joined = " ".join(argv).replace("=", " ").split()
-    return (
-        "paper"
-        if ["--profile", "paper"] in [joined[i : i + 2] for i in range(len(joined))]
-        else "desk"
-    )
-
-
 def _reading(options: Train, chosen: Recipe) -> Reading:
     """What the flags say about the dataset."""
     held_out = {"validation_ids": options.validation_ids, "test_ids": options.test_ids}
@@ -238,6 +235,14 @@ def _changes(chosen: Recipe, options: Train) -> dict[str, Any]:
             )
         changes["pretrained"] = False if options.pretrained == "none" else options.pretrained
     return changes
+
+
+def _counted(chosen: Recipe, splits: Splits, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the dataset decides about the network; of cameras nothing, where a flag counts them."""
+    found = chosen.counted(splits)
+    if "num_cameras" in changes:
+        found.pop("untrained", None)
+    return found
 
 
 def _on_epoch(lesson: Lesson, config: TrainConfig) -> OnEpoch:

@@ -106,14 +106,17 @@ class MisalignedTransform(EvalTransform):
 
     def cut_batch(self, images: Tensor) -> Tensor:
         """Uint8 images (B, 3, H, W) as the network will see them, before normalisation."""
-        found = [misalign(each, self.cut, self.side, generator=self._of(each)) for each in
-                 images.split(1)]  # fmt: skip
+        found = [
+            misalign(each, self.cut, self.side, generator=stream_of(each, self.seed))
+            for each in images.split(1)
+        ]
         return torch.cat(found) if found else images
 
-    def _of(self, image: Tensor) -> torch.Generator:
-        """A stream of numbers that belongs to an image (1, 3, H, W) and the seed."""
-        digest = zlib.crc32(image.contiguous().cpu().numpy().tobytes(), self.seed)
-        return torch.Generator().manual_seed(digest)
+
+def stream_of(image: Tensor, seed: int) -> torch.Generator:
+    """A stream of numbers that belongs to the pixels of a uint8 image and to `seed`."""
+    digest = zlib.crc32(image.contiguous().cpu().numpy().tobytes(), seed)
+    return torch.Generator().manual_seed(digest)
 
 
 def misaligned(

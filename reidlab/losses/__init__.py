@@ -16,7 +16,9 @@ from reidlab.losses.center import ReidCenterLoss, center_loss, scale_gradient
 from reidlab.losses.contrastive import batch_contrastive, contrastive_loss
 from reidlab.losses.deep_cosine import cosine_softmax_loss, soft_triplet_loss
 from reidlab.losses.distances import distance_matrix, paired_distance, pairwise_distance
+from reidlab.losses.flip import flip_loss
 from reidlab.losses.identity import branch_mean, id_loss
+from reidlab.losses.la_transformer import la_loss
 from reidlab.losses.margins import (
     CLASSIFICATIONS,
     am_softmax,
@@ -77,10 +79,12 @@ __all__ = [
     "cosine_softmax_loss",
     "cosine_triplet",
     "distance_matrix",
+    "flip_loss",
     "gathered",
     "hardest_pairs",
     "id_and_pairwise_loss",
     "id_loss",
+    "la_loss",
     "local_triplet",
     "multibranch_loss",
     "mutual_loss",

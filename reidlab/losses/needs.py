@@ -10,6 +10,8 @@ from reidlab.losses.aligned import aligned_loss
 from reidlab.losses.attributes import attribute_loss
 from reidlab.losses.center import ReidCenterLoss
 from reidlab.losses.deep_cosine import cosine_softmax_loss, soft_triplet_loss
+from reidlab.losses.flip import flip_loss
+from reidlab.losses.la_transformer import la_loss
 from reidlab.losses.multibranch import multibranch_loss
 from reidlab.losses.mutual import mutual_loss
 from reidlab.losses.paired import NOTHING, id_and_pairwise_loss
@@ -29,13 +31,16 @@ SAMPLERS: Mapping[Any, tuple[str, ...]] = {
     soft_triplet_loss: GROUPED,
     multibranch_loss: GROUPED,
     id_and_pairwise_loss: GROUPED,
+    la_loss: GROUPED,
+    flip_loss: GROUPED,
     pair_loss: ("pairs",),
     cosine_softmax_loss: PLAIN,
     attribute_loss: PLAIN,
 }
-EXCEPTIONS: Mapping[Any, tuple[str, Mapping[str | None, tuple[str, ...]]]] = {
+EXCEPTIONS: Mapping[Any, tuple[str, Mapping[Any, tuple[str, ...]]]] = {
     multibranch_loss: ("mining", {"given": ("triplets",)}),
     id_and_pairwise_loss: ("pairwise", {NOTHING: PLAIN, None: PLAIN}),
+    la_loss: ("triplet", {0.0: PLAIN}),
 }
 
 

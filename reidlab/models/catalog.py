@@ -12,6 +12,7 @@ from reidlab.models.attributes import attributes_resnet50, attributes_small
 from reidlab.models.baseline import baseline_resnet50, baseline_small
 from reidlab.models.deep_cosine import deep_cosine, deep_cosine_small
 from reidlab.models.ianet import ianet_resnet50, ianet_small
+from reidlab.models.la_transformer import la_transformer_base, la_transformer_small
 from reidlab.models.multibranch import multibranch_resnet50, multibranch_small
 from reidlab.models.mutual import mutual_resnet50, mutual_small
 from reidlab.models.siamese import siamese_resnet50, siamese_small
@@ -34,6 +35,8 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "deep_cosine": deep_cosine,
     "ianet_small": ianet_small,
     "ianet_resnet50": ianet_resnet50,
+    "la_transformer_small": la_transformer_small,
+    "la_transformer_base": la_transformer_base,
     "transreid": transreid,
 }
 

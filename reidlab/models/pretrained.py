@@ -1,4 +1,4 @@
-"""ImageNet weights that a ResNet starts from: by name from torchvision or timm, or from a file.
+"""ImageNet weights that a network starts from: by name from torchvision or timm, or from a file.
 
 Both libraries use the same names of parameters. What they fetch lies in their own caches.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,7 @@ def load_imagenet(trunk: ResNet, weights: bool | str | Path = True) -> None:
         ValueError: no such weights, they cannot be fetched or read, or keys do not fit.
     """
     asked = DEFAULT if weights is True else str(weights)
-    library, separator, name = asked.partition(":")
-    if separator and library in LIBRARIES:
-        file = _fetch(LIBRARIES[library](name))
-    else:
-        file = _own_file(asked)
+    file = library_file(asked, ("resnet50",)) or _own_file(asked)
     wanted = trunk.state_dict()
     given = find_state(read_weights(file), _fits(wanted), str(file))
     if problems := mismatch(wanted, given, CLASSIFIER):
@@ -71,6 +67,25 @@ def load_imagenet(trunk: ResNet, weights: bool | str | Path = True) -> None:
             f"timm's names (the layer 'fc' is ignored):\n  {listed}"
         )
     trunk.load_state_dict(wanted | {key: given[key] for key in wanted.keys() & given.keys()})
+
+
+def library_file(
+    asked: str, architectures: Sequence[str], libraries: Sequence[str] = ("torchvision", "timm")
+) -> Path | None:
+    """The file of the weights that a library calls `asked`, fetched when it is not there yet.
+
+    Args:
+        asked: "LIBRARY:NAME"; anything else gives None.
+        architectures: of the library, those that the network has.
+        libraries: that know them.
+
+    Raises:
+        ValueError: the library has no such weights, or they cannot be fetched.
+    """
+    library, separator, name = asked.partition(":")
+    if not separator or library not in libraries:
+        return None
+    return _fetch(LIBRARIES[library](name, architectures))
 
 
 def _fits(wanted: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], bool]:
@@ -140,11 +155,15 @@ def unreachable(address: str, patience: float = PATIENCE) -> str | None:
     return outcome[0] if outcome else f"no connection within {patience:g} seconds"
 
 
-def _torchvision(name: str) -> Remote:
+def _torchvision(name: str, architectures: Sequence[str]) -> Remote:
     """Weights by torchvision's names: "resnet50.IMAGENET1K_V1"."""
     from torchvision.models import get_model_weights
 
-    known: dict[str, Any] = {f"resnet50.{w.name}": w for w in get_model_weights("resnet50")}
+    known: dict[str, Any] = {
+        f"{each}.{weights.name}": weights
+        for each in architectures
+        for weights in get_model_weights(each)
+    }
     weights = known[_choose("torchvision", name, known)]
     place = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
@@ -162,12 +181,18 @@ def _torchvision(name: str) -> Remote:
     )
 
 
-def _timm(name: str) -> Remote:
+def _timm(name: str, architectures: Sequence[str]) -> Remote:
     """Weights by timm's names: "resnet50.a1_in1k"; timm keeps them on the Hugging Face hub."""
     import huggingface_hub as hub
     import timm
 
-    known = timm.list_models("resnet50.*", pretrained=True)
+    known = [
+        weights
+        for each in architectures
+        for weights in timm.list_models(f"{each}.*", pretrained=True)
+    ]
+    if name in architectures and (usual := timm.get_pretrained_cfg(name)) is not None:
+        name = f"{name}.{usual.tag}"
     found: Any = timm.get_pretrained_cfg(_choose("timm", name, known))
     where = {"repo_id": found.hf_hub_id, "filename": "model.safetensors"}
     kept = hub.try_to_load_from_cache(**where)
@@ -200,4 +225,7 @@ def _choose(library: str, name: str, known: Iterable[str]) -> str:
     )
 
 
-LIBRARIES: dict[str, Callable[[str], Remote]] = {"torchvision": _torchvision, "timm": _timm}
+LIBRARIES: dict[str, Callable[[str, Sequence[str]], Remote]] = {
+    "torchvision": _torchvision,
+    "timm": _timm,
+}

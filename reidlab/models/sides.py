@@ -13,10 +13,15 @@ from torch import Tensor
 
 Unseen = Literal["error", "mean", "none"]
 UNSEEN = ("error", "mean", "none")
+ARGUMENTS = {"camera": "camids", "view": "viewids"}
 
 
 class SideTable:
     """Row = camera * views + view, where either may be missing.
+
+    The released code makes a table only for more than one camera or view, yet reads it for one, and
+    expects views from 0 where datasets of people count from 1. Here one row is a table like any
+    other, and labels are zero-based.
 
     Args:
         cameras: number of cameras, 0 where the table does not know them.
@@ -47,6 +52,22 @@ class SideTable:
             raise ValueError(f"at least one of the {cameras} cameras must be trained")
         self.cameras, self.views = cameras, views
         self.untrained, self.unseen = tuple(sorted(set(untrained))), unseen
+        self.strangers = False  # whether all cameras and views are others than these
+
+    def for_strangers(self, unseen: Literal["mean", "none"]) -> SideTable:
+        """The same table for another dataset, of whose cameras and views it knows none.
+
+        Args:
+            unseen: "mean" or "none".
+
+        Raises:
+            ValueError: another name.
+        """
+        if unseen not in UNSEEN[1:]:
+            raise ValueError(f"unseen must be one of {', '.join(UNSEEN[1:])}, got {unseen!r}")
+        found = SideTable(self.cameras, self.views, untrained=self.untrained, unseen=unseen)
+        found.strangers = True
+        return found
 
     def __len__(self) -> int:
         """Rows of the table."""
@@ -66,6 +87,8 @@ class SideTable:
         Raises:
             ValueError: labels that are missing or unknown, where `unseen` is "error".
         """
+        if self.strangers:
+            camids = viewids = None
         index = torch.zeros(count, dtype=torch.long, device=table.device)
         known = torch.ones(count, dtype=torch.bool, device=table.device)
         labels = (("camera", self.cameras, camids), ("view", self.views, viewids))
@@ -86,7 +109,7 @@ class SideTable:
         if given is None:
             if self.unseen == "error":
                 raise ValueError(
-                    f"this network was told {name}s while training and needs {name[:4]}ids "
+                    f"this network was told {name}s while training and needs {ARGUMENTS[name]} "
                     f"(zero-based, below {choices}); unseen='mean' or 'none' does without"
                 )
             return torch.zeros_like(like), torch.zeros_like(like, dtype=torch.bool)

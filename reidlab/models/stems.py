@@ -30,10 +30,9 @@ class PatchStem(nn.Module):
         """(B, 3, H, W) -> (B, D, h, w)."""
         return self.proj(images)
 
-    def grid(self, image_size: Pair) -> Pair:
-        """Rows and columns of patches in an image of (H, W) pixels."""
-        patch, stride = self.proj.kernel_size, self.proj.stride
-        sides = zip(image_size, patch, stride, strict=True)
+    def grid(self, image_size: Pair, stride: Pair | None = None) -> Pair:
+        """Rows and columns of patches in an image of (H, W) pixels; at another stride, if given."""
+        sides = zip(image_size, self.proj.kernel_size, stride or self.proj.stride, strict=True)
         high, wide = ((side - size) // step + 1 for side, size, step in sides)
         return high, wide
 
@@ -83,9 +82,10 @@ class ConvStem(nn.Module):
         """(B, 3, H, W) -> (B, D, h, w)."""
         return self.proj(self.layers(images))
 
-    def grid(self, image_size: Pair) -> Pair:
+    def grid(self, image_size: Pair, stride: Pair | None = None) -> Pair:
         """Rows and columns of tokens of an image of (H, W) pixels; what is left over counts."""
-        high, wide = (-(-side // step) for side, step in zip(image_size, self.stride, strict=True))
+        sides = zip(image_size, stride or self.stride, strict=True)
+        high, wide = (-(-side // step) for side, step in sides)
         return high, wide
 
     def start(self) -> None:

@@ -10,7 +10,7 @@ Where paper and released code differ, the code is followed and the paper's way i
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -153,6 +153,18 @@ class TransReID(nn.Module):
         """Last tokens of the global branch (B, T, D), and each block's weights (B, heads, T, T)."""
         return self.trunk.attention(images, self._rows(images, camids, viewids))
 
+    def forget_cameras(self, unseen: Literal["mean", "none"]) -> None:
+        """From now on treat the cameras and views of all images as unknown: those of other data.
+
+        Args:
+            unseen: what they get: "mean" of the trained rows, or "none".
+
+        Raises:
+            ValueError: an unknown name.
+        """
+        if self.sides is not None:
+            self.sides = self.sides.for_strangers(unseen)
+
     def _local(self, tokens: Tensor) -> tuple[Tensor, ...]:
         """Tokens before the last block (B, T, D) -> k features (B, D), by one batched pass."""
         batch, _, width = tokens.shape
@@ -206,17 +218,20 @@ def _neck(dim: int, num_ids: int, bnneck: bool, head: str) -> BNNeck:
 
 def _padded(patches: list[list[int]]) -> tuple[Tensor, Tensor | None]:
     """Indices (k, L), short rows filled up with patch 0; and which of 1 + L tokens to ignore."""
-    longest = max(map(len, patches))
+    counts = [len(own) for own in patches]
+    longest = max(counts)
     seen = torch.tensor([[*own, *[0] * (longest - len(own))] for own in patches])
-    lengths = torch.tensor([[1 + len(own)] for own in patches])  # with the class token
-    ignored = torch.arange(1 + longest) >= lengths
-    return seen, ignored if ignored.any() else None
+    if min(counts) == longest:
+        return seen, None
+    ignored = [[i > count for i in range(1 + longest)] for count in counts]  # 0: the class token
+    return seen, torch.tensor(ignored)
 
 
 def transreid(
     num_ids: int,
     *,
     vit: str = "vit_base",
+    sizes: Mapping[str, Any] | None = None,
     image_size: Pair = (256, 128),
     stride: int | Pair = 16,
     num_cameras: int = 0,
@@ -242,6 +257,7 @@ def transreid(
     Args:
         num_ids: C, number of training identities.
         vit: the trunk, a key of `VITS`: "vit_base", "vit_small", "deit_small", "desk", ...
+        sizes: arguments of `ViT` that replace those of the trunk: width, depth, heads, ...
         image_size: (H, W) in pixels.
         stride: pixels from one patch to the next, one number or (down, across); below 16 they
             overlap.
@@ -277,15 +293,17 @@ def transreid(
     own |= {"parts": parts, "bnneck": bnneck, "head": head, "default_neck": default_neck}
     rows = len(table) if table else 0
     with seeded(seed):
-        sizes: dict[str, Any] = {"stride": stride, "drop_path": drop_path}
-        trunk = make_vit(vit, image_size, sides=rows, side_scale=sie_coefficient, **sizes)
-        start = start_vit(trunk, pretrained, seed)
+        chosen: dict[str, Any] = {"stride": stride, "drop_path": drop_path, **(sizes or {})}
+        trunk = make_vit(vit, image_size, sides=rows, side_scale=sie_coefficient, **chosen)
+        start = start_vit(trunk, pretrained, seed, vit)
         preprocess = EvalTransform(image_size, *STATISTICS[statistics])
         model = TransReID(trunk, num_ids, sides=table, preprocess=preprocess, **own)
     arguments = {"num_ids": model.num_ids, "vit": vit, "image_size": list(image_size)}
     arguments |= {"stride": list(trunk.stride), "drop_path": drop_path, "statistics": statistics}
     arguments |= {"num_cameras": num_cameras, "num_views": num_views, "unseen": unseen}
     arguments |= {"sie_coefficient": sie_coefficient, "untrained": list(untrained)}
+    if sizes:
+        arguments["sizes"] = dict(sizes)
     return signed(model, "transreid", arguments | own, start)
 
 

@@ -59,8 +59,12 @@ def load_trunk(trunk: ResNet, source: str | Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
-def trunk_file(source: str | Path) -> Path:
+def trunk_file(source: str | Path, others: str = "") -> Path:
     """The weights file that `source` means.
+
+    Args:
+        source: see `load_trunk`.
+        others: what else the user may name, for the message.
 
     Raises:
         ValueError: there is none.
@@ -75,6 +79,6 @@ def trunk_file(source: str | Path) -> Path:
         return file
     raise ValueError(
         f"no trained network at {source}: expected a run's folder with model.safetensors, a file, "
-        "or the name of a shipped checkpoint; pretrained=False (--pretrained none) starts from "
-        "random weights"
+        f"{others}or the name of a shipped checkpoint; pretrained=False (--pretrained none) starts "
+        "from random weights"
     )

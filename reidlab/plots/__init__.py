@@ -15,12 +15,17 @@ from reidlab.plots.curves import cmc_curve, training_curves
 from reidlab.plots.gallery import gallery_strip
 from reidlab.plots.heatmap import camera_heatmap
 from reidlab.plots.histogram import distance_histogram
+from reidlab.plots.jigsaw import jigsaw_figure
+from reidlab.plots.matches import match_figure
 from reidlab.plots.mining import mined_batch
 from reidlab.plots.openset import open_set_curve
 from reidlab.plots.panels import attribute_map
 from reidlab.plots.penalties import penalty_curves
+from reidlab.plots.positions import position_figure
+from reidlab.plots.rollout import rollout_figure
 from reidlab.plots.scatter import tsne
 from reidlab.plots.sheet import contact_sheet
+from reidlab.plots.sides import sides_figure
 from reidlab.plots.wishes import attribute_gallery
 from reidlab.plots.worst import failure_strip
 
@@ -41,10 +46,15 @@ __all__ = [
     "distance_histogram",
     "failure_strip",
     "gallery_strip",
+    "jigsaw_figure",
+    "match_figure",
     "mined_batch",
     "open_set_curve",
     "penalty_curves",
+    "position_figure",
     "reliability_diagram",
+    "rollout_figure",
+    "sides_figure",
     "training_curves",
     "tsne",
 ]

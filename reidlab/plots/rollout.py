@@ -26,10 +26,20 @@ from reidlab.plots.page import (
     new_page,
     styled,
 )
-from reidlab.plots.patches import Edges, bare, listed, look_inside, patch_edges, shown_pixels, spread, trunk_of
+from reidlab.plots.patches import (
+    Edges,
+    bare,
+    listed,
+    look_inside,
+    patch_edges,
+    shown_pixels,
+    spread,
+    trunk_of,
+)
 
-LEFT, GAP, UNDER = 1.0, 0.1, 0.28  # inches: for words, between crops, below each for a number
-MOST = 10  # crops side by side
+LEFT, GAP, UNDER = 1.0, 0.1, 0.44  # inches: for words, between crops, below each for numbers
+LESS = 0.34  # inches: the first row has no numbers
+MOST = 8  # crops side by side
 
 
 def rollout(maps: Sequence[Tensor]) -> Tensor:
@@ -63,9 +73,10 @@ def rollout(maps: Sequence[Tensor]) -> Tensor:
 
 
 class Row(NamedTuple):
-    """One row of the picture: its name, its crops, and a number below each."""
+    """One row of the picture: its name, a remark, its crops, and a note below each."""
 
     word: str
+    remark: str
     crops: list[Pixels]
     notes: list[str]
 
@@ -88,7 +99,7 @@ def rollout_figure(
 
     Args:
         model: a vision transformer; of one with local branches, the global one.
-        crops: as samples or files, up to ten; six or so look best.
+        crops: as samples or files, up to eight; six look best.
         cameras: as on disk, for a network that asks for them; see `labels_of`.
         views: likewise.
         title: shown above.
@@ -102,10 +113,11 @@ def rollout_figure(
     _, maps = look_inside(model, listed(crops, MOST), cameras, views)
     shares = {"last\nblock": maps[-1].mean(dim=1)[:, 0, 1:], "rollout": rollout(maps)}
     pixels = [shown_pixels(crop, trunk) for crop in crops]
-    rows = [Row("crop", pixels, [""] * len(crops))]
+    rows = [Row("crop", "", pixels, [""] * len(crops))]
+    even = f"an even share\nis {_percent(1 / maps[-1].shape[-1])} %"
     for word, table in shares.items():
-        even = f"{word}\n\neven share:\n{100 / table.shape[1]:.1f} %"
-        rows.append(Row(even, *_heated(pixels, table.unflatten(1, trunk.grid), patch_edges(trunk))))
+        heated = _heated(pixels, table.unflatten(1, trunk.grid), patch_edges(trunk))
+        rows.append(Row(word, even, *heated))
     names = [name_person(c.pid) if isinstance(c, Sample) else "" for c in crops]
     return _page(rows, names, title)
 
@@ -116,26 +128,36 @@ def _heated(pixels: list[Pixels], table: Tensor, edges: Edges) -> tuple[list[Pix
     pictures, notes = [], []
     for crop, share in zip(pixels, table, strict=True):
         pictures.append(heat(crop, spread(share.numpy(), edges, size), most))
-        notes.append(f"≤ {100 * float(share.max()):.1f} %, own {100 * (1 - float(share.sum())):.0f} %")
+        own = 1 - float(share.sum())
+        notes.append(f"up to {_percent(float(share.max()))} %\nown {100 * own:.0f} %")
     return pictures, notes
+
+
+def _percent(share: float) -> str:
+    """A share in percent, with two digits or so."""
+    return f"{100 * share:.{0 if share >= 0.0995 else 1}f}"
 
 
 def _page(rows: list[Row], names: list[str], title: str) -> PageFigure:
     """A row of crops for each entry of `rows`, with its word to the left."""
     pixels = rows[0].crops
-    across = min(1.05, (WIDTH - LEFT - 0.05) / len(pixels) - GAP)
+    across = min(1.15, (WIDTH - LEFT - 0.05) / len(pixels) - GAP)
     tall = across * pixels[0].shape[0] / pixels[0].shape[1]
     over = (0.36 if title else 0.06) + 0.22
-    high = over + len(rows) * (tall + UNDER) - 0.2
+    high = over + len(rows) * (tall + UNDER) - LESS
     page = new_page(high, sharpness=1.25)
     page.suptitle(title, x=0.01, y=1 - 0.07 / high, ha="left", va="top")
     for i, row in enumerate(rows):
-        bottom = high - over - i * (tall + UNDER) - tall + 0.2 * bool(i)
-        page.text(0.01, (bottom + tall / 2) / high, row.word, va="center", fontweight="bold")
+        bottom = high - over - i * (tall + UNDER) - tall + LESS * bool(i)
+        middle = (bottom + tall / 2) / high
+        page.text(0.01, middle, row.word, va="bottom", fontweight="bold")
+        page.text(0.01, middle - 0.06 / high, row.remark, va="top", fontsize=8.5, color=GREY)
         for k, (picture, note) in enumerate(zip(row.crops, row.notes, strict=True)):
             axes = place_axes(page, LEFT + k * (across + GAP), bottom, across, tall)
             bare(axes, picture)
-            axes.set_xlabel(note, fontsize=7.5, color=GREY, labelpad=3)
+            axes.set_xlabel(note, fontsize=8.5, color=GREY, labelpad=3)
             if not i:
-                axes.set_title(names[k], loc="center", fontsize=9, color=BLACK, weight="normal", pad=4)
+                axes.set_title(
+                    names[k], loc="center", fontsize=9, color=BLACK, weight="normal", pad=4
+                )
     return page

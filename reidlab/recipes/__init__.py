@@ -8,15 +8,18 @@ from reidlab.recipes import (
     baseline,
     deep_cosine,
     ianet,
+    la_transformer,
     multibranch,
     siamese,
+    supervised,
     transreid,
 )
 from reidlab.recipes.record import Recipe
 
-__all__ = ["PROFILES", "RECIPES", "Recipe", "recipe"]
+__all__ = ["PRETRAINING", "PROFILES", "RECIPES", "Recipe", "recipe"]
 
 PROFILES = ("desk", "paper")
+PRETRAINING = ("supervised",)  # methods whose outcome is a start for others
 
 RECIPES = {
     (each.method, each.profile): each
@@ -28,7 +31,9 @@ RECIPES = {
         deep_cosine,
         alignedreid,
         ianet,
+        la_transformer,
         transreid,
+        supervised,
     )
     for each in (method.DESK, method.PAPER)
 }

@@ -21,6 +21,9 @@ class TrainConfig:
 
     epochs: int = 10
     """Passes over the sampler."""
+    max_steps: int | None = None
+    """Stop after so many optimiser steps in all, in the middle of an epoch if need be; rates stay
+    those of the whole training. None: all epochs."""
     seed: int = 0
     """With the epoch it decides batches, augmentation and dropout."""
     sampler: Literal["pk", "groups", "shuffle", "pairs", "triplets"] = "pk"
@@ -60,6 +63,8 @@ class TrainConfig:
     """Learning rate of what the loss itself learns, such as class centres; plain SGD."""
     freeze_norm: bool = False
     """Batch norm uses its running statistics while training, and does not change them."""
+    unfreeze_every: int | None = None
+    """Epochs until one more block of a transformer is trained, from the last two on; None: all."""
     clip_norm: float | None = None
     """Largest gradient norm."""
     patience: int | None = None
@@ -110,6 +115,12 @@ class TrainConfig:
             raise ValueError(f"clip_norm must be above 0 or None, got {self.clip_norm}")
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be 1 or more, or None, got {self.patience}")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ValueError(f"max_steps must be 1 or more, or None, got {self.max_steps}")
+        if self.unfreeze_every is not None and self.unfreeze_every < 1:
+            raise ValueError(
+                f"unfreeze_every must be 1 or more, or None, got {self.unfreeze_every}"
+            )
         if self.sampler in ("pk", "groups") and self.ids_per_batch < 2:
             raise ValueError("ids_per_batch must be at least 2: a triplet needs a negative")
         if self.images_per_batch < 2:
@@ -129,6 +140,7 @@ class TrainConfig:
         """Every setting that changes the result, as plain JSON values."""
         neutral = ("device", "in_memory", "out", "restart", "tensorboard")
         neutral += ("monitor", "monitor_best") if self.patience is None else ()
+        neutral += tuple(n for n in ("unfreeze_every", "max_steps") if getattr(self, n) is None)
         found = asdict(self) | {"monitor_best": "lowest" if self.lower_is_better else "highest"}
         return {key: value for key, value in found.items() if key not in neutral}
 

@@ -126,6 +126,13 @@ class TrainingData:
             raise ValueError("the samples do not fill a single batch; lower the batch size")
         return batches
 
+    def room(self, epoch: int) -> int | None:
+        """Steps that `max_steps` leaves for epoch `epoch`, counted from 0; None: all there are."""
+        if self.config.max_steps is None:
+            return None
+        done = sum(len(self.epoch(earlier)) for earlier in range(epoch))
+        return max(0, self.config.max_steps - done)
+
     def batches(
         self, indices: list[list[int]], epoch: int, device: torch.device
     ) -> Iterator[Batch]:

@@ -25,6 +25,7 @@ from reidlab.training.history import History
 from reidlab.training.objective import Loss, Objective, Optimizers
 from reidlab.training.processes import together
 from reidlab.training.stopping import Patience, check_watched
+from reidlab.training.unfreezing import BlockWise
 
 MANY_TERMS = 5  # of a loss: beyond that the bar shows their sum only
 
@@ -48,6 +49,12 @@ def fit(
     With `config.patience`, training stops when so many epochs brought no better value of the column
     `config.monitor`, which `on_epoch` may add, and the model gets the weights of the best epoch.
 
+    With `config.max_steps`, it stops after so many steps in all, interrupted or not; an epoch that
+    is cut short has its row and its checkpoint like any other.
+
+    With `config.unfreeze_every`, most blocks of a transformer keep their weights at first; see
+    `BlockWise`.
+
     Started by torchrun, the processes share every batch, which stays P x K in all, and average
     their gradients. With batch norm frozen (or absent) the losses are those of one process;
     otherwise each keeps its own batch statistics. The first process writes and calls `on_epoch`.
@@ -63,8 +70,8 @@ def fit(
 
     Raises:
         ValueError: bad samples or images, a sampler that the loss cannot use, a network with fewer
-            classes than people, a folder that cannot be written or holds another run, a column to
-            monitor that no row has.
+            classes than people or without the blocks to unfreeze, a folder that cannot be written
+            or holds another run, a column to monitor that no row has.
         FloatingPointError: the loss stopped being a finite number.
         ProcessLost: another process of this training stopped.
     """
@@ -78,6 +85,7 @@ def fit(
         objective = Objective(model, loss)
         objective.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         optimizers = Optimizers(objective, config)
+        blocks = BlockWise(model, config.unfreeze_every)
         same = identity(model, data, loss, config)
         with team.leader_first():
             options = {"processes": team.size, "writes": team.leads}
@@ -89,11 +97,12 @@ def fit(
         step = team.wrap(objective, device)
         devices = [device] if device.type == "cuda" else []
         bar = tqdm(disable=not (progress and team.leads), unit="img")
-        with torch.random.fork_rng(devices), fast_products(), bar:
+        with torch.random.fork_rng(devices), fast_products(), bar, blocks:
             for epoch in range(len(history), config.epochs):
-                if patience.is_over(history.rows):
+                if patience.is_over(history.rows) or data.room(epoch) == 0:
                     break
                 bar.set_description(f"epoch {epoch + 1}/{config.epochs}")
+                blocks.open(epoch)
                 row = train_epoch(objective, step, data, optimizers, config, epoch, bar)
                 found = (on_epoch(epoch + 1, model, row) if on_epoch and team.leads else None) or {}
                 row |= team.tell({name: float(value) for name, value in found.items()})
@@ -126,13 +135,14 @@ def train_epoch(
     device, team = next(model.parameters()).device, data.team
     amp = wants_bfloat16(device) if config.amp is None else config.amp
     torch.manual_seed(epoch_seed(config.seed, epoch) + team.rank)  # for dropout and its kind
-    indices = data.epoch(epoch)
+    room, indices = data.room(epoch), data.epoch(epoch)
+    planned, indices = len(indices), indices[:room]
     images = team.size * sum(map(len, indices))
     bar.reset(total=images)
     sums: dict[str, Tensor] = {}
     objective.prepare(config.freeze_norm)
     for number, batch in enumerate(data.batches(indices, epoch, device), start=1):
-        optimizers.schedule(epoch, number / len(indices))
+        optimizers.schedule(epoch, number / planned)
         with torch.autocast(device.type, torch.bfloat16, enabled=amp):
             terms = step(batch)
         total = torch.stack(list(terms.values())).sum()

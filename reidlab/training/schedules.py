@@ -105,6 +105,8 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
     device = next(model.parameters()).device.type
     common = {"weight_decay": config.weight_decay, "fused": device in ("cuda", "cpu")}
     if config.optimizer == "sgd":
+        # fused SGD needs a momentum of all weights or of none, and newly opened ones have none
+        common["fused"] &= config.unfreeze_every is None
         return torch.optim.SGD(params, lr=config.lr, momentum=config.momentum, **common)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(params, lr=config.lr, **common)

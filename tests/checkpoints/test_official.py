@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from reidlab.checkpoints import load_model, load_official, save_model
-from reidlab.checkpoints.keys import LAYOUTS, translate
+from reidlab.checkpoints.keys import LAYOUTS
+from reidlab.checkpoints.layouts import translate
 from reidlab.data.readers import read_dataset
 from reidlab.losses import reid_loss
 from reidlab.models.baseline import baseline_resnet50

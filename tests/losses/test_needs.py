@@ -29,6 +29,10 @@ CASES = [
     ("id_and_pairwise_loss", {"pairwise": "circle"}, GROUPED),
     ("id_and_pairwise_loss", {"pairwise": "none"}, PLAIN),
     ("id_and_pairwise_loss", {"pairwise": None}, PLAIN),
+    ("la_loss", {}, PLAIN),
+    ("la_loss", {"identity": "am-softmax"}, PLAIN),
+    ("la_loss", {"triplet": 0.5}, GROUPED),
+    ("flip_loss", {}, GROUPED),
     ("cosine_softmax_loss", {}, PLAIN),
     ("attribute_loss", {}, PLAIN),
 ]

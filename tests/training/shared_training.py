@@ -20,9 +20,10 @@ from reidlab.data.heads import HEADS, labels_of
 from reidlab.data.readers import read_dataset
 from reidlab.data.targets import weights_of
 from reidlab.data.transforms import EvalTransform, TrainTransform
-from reidlab.losses import ReidCenterLoss, attribute_loss, reid_loss
+from reidlab.losses import ReidCenterLoss, attribute_loss, la_loss, reid_loss
 from reidlab.models.attributes import attributes_small
 from reidlab.models.baseline import baseline_small
+from reidlab.models.la_transformer import la_transformer_small
 from reidlab.models.layers import Branches
 from reidlab.training import TrainConfig, fit, together
 
@@ -93,6 +94,11 @@ def main(data, out, run=None, die=None):
             attributes_small(width=8, image_size=SIZE, dropout=0.0),
             functools.partial(attribute_loss, **weights_of(people)),
             {"sampler": "shuffle", "freeze_norm": True},
+        ),
+        "blocks": (
+            la_transformer_small(4, width=16, heads=2, image_size=SIZE, dropout=0.0),
+            functools.partial(la_loss, triplet=1.0),
+            {"freeze_norm": True, "unfreeze_every": 1, "optimizer": "adam", "clip_norm": 1.0},
         ),
     }
     with together() as team:

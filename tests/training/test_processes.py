@@ -70,7 +70,7 @@ def test_a_process_needs_two_images_however_they_are_drawn(market_folder, sample
             TrainingData(samples, preprocess, config, team)
 
 
-@pytest.mark.parametrize("case", ["frozen", "norms", "centers", "shuffle", "weights"])
+@pytest.mark.parametrize("case", ["frozen", "norms", "centers", "shuffle", "weights", "blocks"])
 def test_two_processes_log_the_losses_of_one(both, case):
     one, two, _ = both
     assert len(one[case]) == 3 and one[case][0]["loss"] != one[case][2]["loss"]
@@ -83,7 +83,7 @@ def test_every_process_knows_the_whole_log(both):
     assert [first[case] for case in first if case not in own] == [
         second[case] for case in first if case not in own
     ]
-    assert len(first["called"]) == 18 and second["called"] == []  # one process evaluates
+    assert len(first["called"]) == 21 and second["called"] == []  # one process evaluates
     assert [row["seen"] for row in first["norms"]] == [1, 2, 3]
 
 
