@@ -11,7 +11,14 @@ from PIL import Image
 from reidlab.data.samples import Sample
 from reidlab.embedding import Embeddings
 from reidlab.evaluation import PerQuery, Scores
-from reidlab.plots import cmc_curve, contact_sheet, gallery_strip, training_curves, tsne
+from reidlab.plots import (
+    cmc_curve,
+    contact_sheet,
+    gallery_strip,
+    training_curves,
+    tsne,
+    tsne_beside,
+)
 from reidlab.plots.page import BLUE, GREY, VERMILLION, new_page, reduce_colours
 from reidlab.plots.scatter import choose_points
 from reidlab.ranking import rank
@@ -179,6 +186,26 @@ def test_tsne_adapts_to_few_images():
 def test_tsne_refuses_too_few_images(embeddings):
     with pytest.raises(ValueError, match="at least five images"):
         tsne(embeddings)
+
+
+def test_two_maps_side_by_side_show_the_same_people_and_share_a_legend():
+    first, second = clusters(), clusters()
+    figure = tsne_beside({"before": first, "after": second}, people=4)
+    names = [{text.get_text() for text in axes.texts} for axes in figure.axes]
+    assert names[0] == names[1] and len(names[0]) == 4
+    assert [axes.get_title() or axes.get_title(loc="left") for axes in figure.axes] == [
+        "before",
+        "after",
+    ]
+    assert len(figure.legends) == 2
+
+
+def test_two_maps_need_two_networks_and_the_same_images():
+    first = clusters()
+    with pytest.raises(ValueError, match="two networks, got 1"):
+        tsne_beside({"one": first})
+    with pytest.raises(ValueError, match="same images"):
+        tsne_beside({"one": first, "other": first[::2]})
 
 
 class Log:

@@ -180,12 +180,13 @@ def last_pair(figure):
     return line.xy1, line.xy2
 
 
+@pytest.mark.parametrize("title", ["", "alike"])
 @pytest.mark.parametrize("size", [(64, 32), (64, 64)])
-def test_nothing_overlaps(pair, size, check_apart):
+def test_nothing_overlaps(pair, size, title, check_apart):
     torch.manual_seed(0)
     trunk = ViT(size, patch=16, stride=12, width=16, depth=2, heads=2)
     model = TransReID(trunk, 3, parts=0, preprocess=EvalTransform(size))
-    figure = match_figure(model, pair, lines=1, title="alike")
+    figure = match_figure(model, pair, lines=1, title=title)
     for number in [text for text in figure.texts if text.get_text() == "1"]:
         number.remove()  # they stand on crops
     check_apart(figure)

@@ -98,6 +98,7 @@ def test_any_grid_fits_on_the_page(size, stride, shown, check_apart):
     found = maps(figure)
     assert len(found) == shown[0] * shown[1]
     check_apart(figure)
+    check_apart(position_figure(network(size, stride)))
     if size == (256, 128):
         rows = [a.get_ylabel() for a in found if a.get_ylabel()]
         assert rows[0] == "1" and rows[-1] == "21" and len(rows) == 8

@@ -118,6 +118,7 @@ def test_every_crop_stands_above_both_of_its_maps(model, crops):
 def test_crops_stay_apart_and_on_the_page(model, crops, count, check_apart):
     figure = rollout_figure(model, [*crops, *crops, *crops][:count], title="looks")
     check_apart(figure)
+    check_apart(rollout_figure(model, crops[:1]))
     assert len(figure.axes) == 3 * count
     assert rollout_figure(model, [crops[0].path]).axes[0].get_title() == ""
 

@@ -122,6 +122,11 @@ def test_names_are_those_on_disk(train):
     figure = sides_figure(network(SideTable(3, untrained=[1])), far)
     assert names(figure) == ["camera 10", "camera 20\nnot trained", "camera 30"]
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == ["10", "20", "30"]
+    words = [t for t in figure.texts if t.get_text().startswith("camera")]
+    heights = [t.get_position()[1] for t in words]
+    assert heights == sorted(heights, reverse=True)
+    pictures = [axes.get_position() for axes in figure.axes if axes.images]
+    assert [box.y0 < y < box.y1 for box, y in zip(pictures, heights, strict=True)] == [True] * 3
 
 
 def test_rows_of_cameras_and_views_come_in_their_order(train, check_apart):
@@ -144,6 +149,7 @@ def test_any_number_of_cameras_fits_on_the_page(train, count, check_apart):
     many = Samples([dataclasses.replace(s, camid=1 + i % count) for i, s in enumerate(train)])
     figure = sides_figure(network(SideTable(count)), many, title="rows")
     check_apart(figure)
+    check_apart(sides_figure(network(SideTable(count)), many))
     assert len(names(figure)) == count and len(crops(figure)) == count
     assert bool(figure.axes[0].texts) == (count <= 14)
 

@@ -98,6 +98,21 @@ PUBLISHED = {
         SIZED | {"last_stride": 1},
         True,
     ),
+    "transreid": (
+        {
+            "optimizer": "sgd", "lr": 0.008, "weight_decay": 1e-4, "momentum": 0.9, "epochs": 120,
+            "bias_lr_factor": 2.0, "schedule": "cosine", "schedule_by": "epoch",
+            "warmup_epochs": 5, "warmup_factor": 0.01, "min_lr_factor": 0.002, "sampler": "pk",
+            "ids_per_batch": 16, "images_per_id": 4, "patience": None, "clip_norm": None,
+            "transform": TrainTransform(
+                flip=0.5, pad=10, erase=0.5, erase_area=(0.02, 1 / 3), erase_fill="noise",
+                interpolation="bicubic", erase_aspect="log", erase_tries=10,
+            ),
+        },
+        {},
+        {"image_size": (256, 128), "pretrained": True, "vit": "vit_base"},
+        False,
+    ),
     "siamese": (TUPLES | {"sampler": "pairs"}, {"margin": 10.0}, SIZED, False),
     "multibranch": (
         TUPLES | {"sampler": "triplets"}, {"margin": 10.0, "weight": 0.5}, SIZED, False,

@@ -8,7 +8,9 @@ meets half a file. Nothing that is read may execute code: safetensors, JSON, `we
 | `files` | names of a run's files |
 | `models` | `save_model`, `load_model`: weights and their card |
 | `official` | `load_official`: networks with the weights of other projects |
-| `keys` | how those projects name their weights |
+| `layouts` | what is known of one of those networks: names, sizes, settings |
+| `keys` | how those projects name their weights: one layout for each network |
+| `transreid` | the layouts of TransReID's transformers |
 | `shipping` | `ship_model`: a model made ready to travel with the package |
 | `runs` | `RunState`: the checkpoint of a training run |
 """

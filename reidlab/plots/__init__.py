@@ -23,7 +23,7 @@ from reidlab.plots.panels import attribute_map
 from reidlab.plots.penalties import penalty_curves
 from reidlab.plots.positions import position_figure
 from reidlab.plots.rollout import rollout_figure
-from reidlab.plots.scatter import tsne
+from reidlab.plots.scatter import tsne, tsne_beside
 from reidlab.plots.sheet import contact_sheet
 from reidlab.plots.sides import sides_figure
 from reidlab.plots.wishes import attribute_gallery
@@ -57,4 +57,5 @@ __all__ = [
     "sides_figure",
     "training_curves",
     "tsne",
+    "tsne_beside",
 ]

@@ -44,7 +44,7 @@ from reidlab.plots.patches import (
     trunk_of,
 )
 
-SIDE, BELOW, OVER = 0.12, 0.86, 0.34  # inches: margin, below and above the crops
+SIDE, BELOW, OVER = 0.12, 0.86, 0.42  # inches: margin, below and above the crops
 WIDE, TALLEST, NEAR, FAR = 1.72, 3.6, 0.14, 1.1  # of a crop; between the two of a pair
 
 

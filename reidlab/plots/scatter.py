@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib import patheffects
 from matplotlib.axes import Axes
@@ -57,14 +59,65 @@ def tsne(
 
     Source: van der Maaten and Hinton 2008, "Visualizing Data using t-SNE" (JMLR 9).
     """
-    if people < 1 or max_points < 1:
-        raise ValueError(f"expected counts of at least 1, got {people=} and {max_points=}")
-    rows = choose_points(embeddings, people, max_points, seed)
-    chosen = embeddings[rows]
-    pids, camids = chosen.pids.cpu().numpy(), chosen.camids.cpu().numpy()
-    points = project(chosen.normalized().features.float().cpu().numpy(), seed)
+    _check_counts(people, max_points)
     page = new_page(6.2)
     axes = page.add_axes((0.015, 0.02, 0.85, 0.92 if title else 0.96))
+    rows = choose_points(embeddings, people, max_points, seed)
+    _draw_legends(page, *_map(axes, embeddings[rows], seed, title))
+    return page
+
+
+@styled
+def tsne_beside(
+    embeddings: Mapping[str, Embeddings],
+    *,
+    people: int = 10,
+    max_points: int = 1000,
+    seed: int = 0,
+) -> Figure:
+    """The t-SNE maps of two networks side by side: the same images, people and colours in both.
+
+    Every map is made on its own, so where a group lies says nothing, only how tight and how apart
+    groups are.
+
+    Args:
+        embeddings: title -> the same N images in the same order; two networks.
+        people: how many, drawn at random among those with two images or more.
+        max_points: images at most, drawn at random.
+        seed: of both draws and of t-SNE.
+
+    Raises:
+        ValueError: other than two networks, or different images; as `tsne`.
+    """
+    _check_counts(people, max_points)
+    if len(embeddings) != 2:
+        raise ValueError(f"expected the features of two networks, got {len(embeddings)}")
+    first, second = embeddings.values()
+    same = len(first) == len(second) and first.pids.cpu().equal(second.pids.cpu())
+    if not same or first.paths != second.paths:
+        raise ValueError("expected the same images in the same order for both networks")
+    page = new_page(4.9)
+    rows = choose_points(first, people, max_points, seed)
+    legend = None
+    for left, (title, own) in zip((0.015, 0.445), embeddings.items(), strict=True):
+        axes = page.add_axes((left, 0.02, 0.42, 0.9))
+        legend = _map(axes, own[rows], seed, title)
+    if legend is not None:
+        _draw_legends(page, *legend)
+    return page
+
+
+def _check_counts(people: int, max_points: int) -> None:
+    if people < 1 or max_points < 1:
+        raise ValueError(f"expected counts of at least 1, got {people=} and {max_points=}")
+
+
+def _map(
+    axes: Axes, chosen: Embeddings, seed: int, title: str
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Project and draw the chosen images; the colours of people and the markers of cameras."""
+    pids, camids = chosen.pids.cpu().numpy(), chosen.camids.cpu().numpy()
+    points = project(chosen.normalized().features.float().cpu().numpy(), seed)
     axes.set(xticks=[], yticks=[], title=title)
     axes.grid(False)
     axes.margins(0.06)
@@ -74,8 +127,7 @@ def tsne(
     colours = {pid: PEOPLE[i % len(PEOPLE)] for i, pid in enumerate(np.unique(pids))}
     _draw_points(axes, points, pids, camids, colours, cameras)
     _name_groups(axes, points, pids, colours)
-    _draw_legends(page, colours, cameras)
-    return page
+    return colours, cameras
 
 
 def choose_points(embeddings: Embeddings, people: int, max_points: int, seed: int) -> NDArray:

@@ -59,8 +59,6 @@ class BlockWise:
         for index, parameters in enumerate(self.blocks):
             for parameter in parameters:
                 parameter.requires_grad_(index >= first)
-                if index < first:
-                    parameter.grad = None  # of a training before this one
 
     def __enter__(self) -> BlockWise:
         """Nothing is frozen until `open`."""

@@ -16,6 +16,7 @@ from reidlab.data.readers import read_dataset
 from reidlab.losses import reid_loss
 from reidlab.models.baseline import baseline_resnet50
 from reidlab.models.resnet import resnet50
+from reidlab.models.transreid import transreid_small
 from reidlab.training import TrainConfig, fit
 
 SOURCES = {"strong-baseline": "strong", "transreid": "transreid"}
@@ -285,10 +286,10 @@ def basic(state):
 
 
 LOOKS = {
-    "a vision transformer of TransReID, and": lambda s: vit("base."),
-    "a vision transformer without": lambda s: vit(""),
+    "a vision transformer without .* a start for training, as pretrained=FILE": lambda s: vit(""),
     "ImageNet weights of a ResNet: .* pretrained=FILE": lambda s: resnet50(width=4).state_dict(),
     "a network of reidlab itself": lambda s: baseline_resnet50(7, width=4).state_dict(),
+    "a network of reidlab itself, which": lambda s: transreid_small(3).state_dict(),
     "a ResNet-101": lambda s: deeper(s, "layer3", 23),
     "a ResNet-152": lambda s: deeper(deeper(s, "layer2", 8), "layer3", 36),
     "a ResNet-34": basic,
@@ -305,7 +306,12 @@ LOOKS = {
 def test_another_network_is_called_by_its_name(state, look, source):
     with pytest.raises(ValueError, match=f"holds {look}" if look[1] == " " else look) as caught:
         load_official(source, LOOKS[look](state), **SMALL)
-    assert f"the weights of {source} that are read are those of a ResNet-50" in str(caught.value)
+    others = ""
+    if source == "transreid":
+        kinds = ("with a batch-norm neck", "with local branches")
+        others = "".join(f" or a vision transformer {kind}" for kind in kinds)
+    own = f"those of a ResNet-50 with a batch-norm neck{others}"
+    assert str(caught.value).endswith(f"; the weights of {source} that are read are {own}")
 
 
 def test_keys_of_another_source_are_recognised(state, monkeypatch):
@@ -358,11 +364,10 @@ def test_unknown_and_odd_settings_are_refused(state, settings, message):
         load_official("strong-baseline", state, **settings)
 
 
-@pytest.mark.parametrize("source", ["la-transformer", "dino", "clip-reid", "Strong-Baseline", ""])
+@pytest.mark.parametrize("source", ["dino", "clip-reid", "Strong-Baseline", ""])
 def test_an_unknown_source_is_answered_with_the_list(source):
-    with pytest.raises(
-        ValueError, match="choose one of strong-baseline, transreid, alignedreid, ianet$"
-    ):
+    known = "strong-baseline, transreid, alignedreid, ianet, la-transformer"
+    with pytest.raises(ValueError, match=f"choose one of {known}$"):
         load_official(source, "nowhere.pth")
 
 

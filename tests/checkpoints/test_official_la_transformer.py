@@ -166,7 +166,8 @@ def test_the_copies_and_the_unused_classifier_may_be_there_or_not(state, narrow)
     "key",
     ["model.cls_token", "model.pos_embed", "model.norm.weight", "model.patch_embed.proj.weight",
      "model.blocks.4.mlp.fc1.bias", "classifier1.add_block.1.running_var",
-     "classifier0.classifier.0.weight", "classifier2.classifier.0.bias"],
+     "classifier0.classifier.0.weight", "classifier0.classifier.0.bias",
+     "classifier0.add_block.0.bias", "classifier2.classifier.0.bias"],
 )  # fmt: skip
 def test_a_missing_unknown_or_odd_key_is_refused_by_name(state, key):
     value = state.pop(key)

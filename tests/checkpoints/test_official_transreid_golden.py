@@ -1,7 +1,7 @@
 """TransReID's transformers in full size against the numbers of the published code.
 
-Largest differences seen: features and logits 6e-6, batch statistics 1e-6, losses of the three
-steps below 4e-6.
+Largest differences seen: features, logits and statistics 4.8e-6, tokens 4.5e-6; the losses and
+statistics of the three steps 4.8e-6.
 """
 
 import pytest

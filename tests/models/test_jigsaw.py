@@ -10,7 +10,9 @@ from reidlab.models.jigsaw import jigsaw_order, local_patches
 )
 def test_the_released_order_is_the_published_one(golden, count, shift, groups):
     data = golden.arrays("transreid/golden_shuffle_posembed")
-    expected = data[f"shuffle_n{count}_shift{shift}_group{groups}"] - 1  # there, patches count from 1
+    expected = (
+        data[f"shuffle_n{count}_shift{shift}_group{groups}"] - 1
+    )  # there, patches count from 1
     assert jigsaw_order(count, shift, groups) == expected.tolist()
 
 
@@ -20,7 +22,9 @@ def dealt(order, groups):
     return [order[g * size + i] for i in range(size) for g in range(groups)]
 
 
-@pytest.mark.parametrize(("count", "shift", "groups"), [(12, 3, 3), (12, 1, 2), (11, 4, 2), (7, 2, 4)])
+@pytest.mark.parametrize(
+    ("count", "shift", "groups"), [(12, 3, 3), (12, 1, 2), (11, 4, 2), (7, 2, 4)]
+)
 def test_the_released_order_moves_one_patch_less_and_repeats_one_where_groups_are_uneven(
     count, shift, groups
 ):
@@ -81,7 +85,10 @@ def test_shift_and_groups_reach_the_branches():
         (lambda: jigsaw_order(12, jigsaw="odd"), "jigsaw must be one of released, even, got 'odd'"),
         (lambda: jigsaw_order(12, 0), "shift must be 1 to 11 of 12 patches, got 0"),
         (lambda: jigsaw_order(12, 12), "shift must be 1 to 11"),
-        (lambda: jigsaw_order(289, groups=4), "4 groups cannot share 289 patches.*groups from 1, 2"),
+        (
+            lambda: jigsaw_order(289, groups=4),
+            "4 groups cannot share 289 patches.*groups from 1, 2",
+        ),
         (lambda: jigsaw_order(12, groups=0), "0 groups cannot share"),
         (lambda: jigsaw_order(12, groups=13, jigsaw="even"), "13 groups cannot share"),
         (lambda: local_patches(3, 4), "expected 1 to 3 parts, one patch each at least, got 4"),
