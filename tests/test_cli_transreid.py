@@ -176,3 +176,10 @@ def test_the_flags_show_the_published_settings():
     assert (
         "0.005" in text and "deit_small" in text and "as the dataset says" in " ".join(text.split())
     )
+
+
+def test_the_same_folder_has_the_same_cameras_even_if_images_were_removed(market_writer, tmp_path):
+    data = market_writer(tmp_path / "data", cameras=3)
+    run(f"train transreid --data {data} --out {tmp_path / 'run'} {SMALL} --pretrained none")
+    min((data / "query").iterdir()).unlink()
+    run(f"evaluate {tmp_path / 'run'} --data {data}")

@@ -15,7 +15,7 @@ from torch import nn
 from reidlab.checkpoints import atomic_write, load_model, load_official, read_card
 from reidlab.cli.feature_files import read_sides
 from reidlab.cli.official import OfficialSettings, Unseen, settle_cameras
-from reidlab.cli.parsing import parse
+from reidlab.cli.parsing import checked_picture, parse
 from reidlab.cli.reading import Reading, read_again
 from reidlab.cli.scoring import Scoring, Stripes, as_json
 from reidlab.data.samples import Splits, people
@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> None:
     """Parse, embed or read features, score, print."""
     options = parse(Evaluate, "evaluate", argv, examples=EXAMPLES)
     options.scoring.check()
-    picture = _checked_picture(options.picture)
+    picture = checked_picture(options.picture)
     features = _of_files(options) if options.embeddings is not None else _of_model(options)
     watched = sys.stderr.isatty()
     query, gallery, distance = options.scoring.prepare(
@@ -239,23 +239,6 @@ def _folder(options: Evaluate, weights: str | None = None) -> Path:
     assert options.run is not None
     run = options.run.expanduser()
     return run if run.is_dir() else run.parent
-
-
-def _checked_picture(picture: Path | None) -> Path | None:
-    """Where the picture goes; complains before the work, not after it."""
-    if picture is None:
-        return None
-    picture = picture.expanduser()
-    if picture.is_dir():
-        raise ValueError(
-            f"--picture {picture} is a folder; name a file, such as {picture / 'hits.png'}"
-        )
-    if picture.suffix.lower() not in (".png", ".jpg", ".jpeg", ".pdf", ".svg"):
-        raise ValueError(
-            f"--picture {picture}: expected a name that ends in .png, .jpg, .pdf, .svg"
-        )
-    make_folder(picture.parent)
-    return picture
 
 
 def _read(options: Evaluate, card: dict[str, Any]) -> Splits:

@@ -11,6 +11,9 @@ from __future__ import annotations
 from itertools import chain, zip_longest
 from typing import Literal
 
+import torch
+from torch import Tensor
+
 Jigsaw = Literal["released", "even"]
 JIGSAWS = ("released", "even")
 
@@ -82,6 +85,21 @@ def local_patches(
         return [order[i * size : (i + 1) * size] for i in range(parts)]
     bounds = [round(i * count / parts) for i in range(parts + 1)]
     return [order[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+
+
+def padded(patches: list[list[int]]) -> tuple[Tensor, Tensor | None]:
+    """Indices (k, L) of the patches of k branches, and which tokens to ignore (k, 1 + L).
+
+    Short rows are filled up with patch 0, which is then ignored; None where all are equally long.
+    Token 0 is the class token.
+    """
+    counts = [len(own) for own in patches]
+    longest = max(counts)
+    seen = torch.tensor([[*own, *[0] * (longest - len(own))] for own in patches])
+    if min(counts) == longest:
+        return seen, None
+    ignored = [[i > count for i in range(1 + longest)] for count in counts]  # 0: the class token
+    return seen, torch.tensor(ignored)
 
 
 def _check(count: int, shift: int, groups: int, jigsaw: str) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from reidlab.data.transforms import IMAGENET_MEAN, IMAGENET_STD, EvalTransform
 from reidlab.models.blocks import Block
-from reidlab.models.jigsaw import Jigsaw, local_patches
+from reidlab.models.jigsaw import Jigsaw, local_patches, padded
 from reidlab.models.layers import (
     BNNeck,
     Branches,
@@ -92,7 +92,7 @@ class TransReID(nn.Module):
             how: dict[str, Any] = {"rearrange": rearrange, "jigsaw": jigsaw}
             self.patches = local_patches(count, parts, shift=shift, groups=groups, **how)
             self.local_end = End(copy.deepcopy(trunk.blocks[-1]), copy.deepcopy(trunk.norm))
-            seen, ignored = _padded(self.patches)
+            seen, ignored = padded(self.patches)
             self.register_buffer("_seen", seen, persistent=False)
             self.register_buffer("_ignored", ignored, persistent=False)
         self.preprocess = preprocess
@@ -214,17 +214,6 @@ def _neck(dim: int, num_ids: int, bnneck: bool, head: str) -> BNNeck:
     if head == "cosine":
         neck.classifier = CosineClassifier(dim, num_ids)  # pyright: ignore
     return neck
-
-
-def _padded(patches: list[list[int]]) -> tuple[Tensor, Tensor | None]:
-    """Indices (k, L), short rows filled up with patch 0; and which of 1 + L tokens to ignore."""
-    counts = [len(own) for own in patches]
-    longest = max(counts)
-    seen = torch.tensor([[*own, *[0] * (longest - len(own))] for own in patches])
-    if min(counts) == longest:
-        return seen, None
-    ignored = [[i > count for i in range(1 + longest)] for count in counts]  # 0: the class token
-    return seen, torch.tensor(ignored)
 
 
 def transreid(

@@ -5,7 +5,6 @@ Shapes: Q queries, K places kept.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,7 +88,6 @@ def search_images(
     if k < 1:
         raise ValueError(f"expected k of at least 1, got {k}")
     net, card, name = _model(model)
-    net = _anonymous(net)
     stored, crops = _open(gallery, unlabelled)
     made = stored.metadata if stored else {}
     flip = agreed(made, "flip", flip)
@@ -166,18 +164,6 @@ def _model(model: nn.Module | Path | str) -> tuple[nn.Module, dict[str, Any], st
         return model, {}, None
     path = Path(model).expanduser()
     return load_model(model)[0], read_card(model), str(path.resolve() if path.exists() else model)
-
-
-def _anonymous(model: nn.Module) -> nn.Module:
-    """The network; of one that was told cameras a copy to which all of them are unknown.
-
-    Files from anywhere have no camera, or one whose number says nothing to this network.
-    """
-    if getattr(model, "sides", None) is None:
-        return model
-    found: Any = copy.copy(model)
-    found.forget_cameras("mean")
-    return found
 
 
 def _open(gallery: Gallery, unlabelled: bool) -> tuple[Index | None, Crops | None]:
