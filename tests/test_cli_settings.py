@@ -17,7 +17,7 @@ from reidlab.cli.settings import (
 )
 from reidlab.cli.train import Train
 from reidlab.models.catalog import BUILDERS
-from reidlab.recipes import RECIPES, recipe
+from reidlab.recipes import PRETRAINING, RECIPES, recipe
 
 
 def example(model, *, margin: float = 0.3, seed: int = 0, metric: str = "euclidean"):
@@ -76,7 +76,8 @@ def test_every_recipe_has_flags_with_help_whose_names_do_not_collide(key):
 def test_every_flag_can_be_given(key, capsys):
     method, profile = key
     with pytest.raises(SystemExit) as left:
-        main(["train", method, "--profile", profile, "--help"])
+        command = "pretrain" if method in PRETRAINING else "train"
+        main([command, method, "--profile", profile, "--help"])
     assert not left.value.code
     assert "fixed" not in capsys.readouterr().out  # tyro's word for a type that it cannot read
 

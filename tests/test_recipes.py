@@ -110,7 +110,7 @@ PUBLISHED = {
             ),
         },
         {},
-        {"image_size": (256, 128), "pretrained": True, "vit": "vit_base"},
+        SIZED | {"vit": "vit_base", "recompute": "cpu"},
         False,
     ),
     "siamese": (TUPLES | {"sampler": "pairs"}, {"margin": 10.0}, SIZED, False),

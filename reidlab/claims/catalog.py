@@ -19,7 +19,7 @@ from reidlab.claims.pairwise import pairwise_experiment
 from reidlab.claims.sides import sides_experiment
 from reidlab.claims.staleness import compare
 from reidlab.claims.table import ClaimTable
-from reidlab.claims.transreid import transreid_experiment
+from reidlab.claims.transreid import few_experiment, transreid_experiment
 from reidlab.claims.unseen import unseen_experiment
 from reidlab.data.samples import Splits
 from reidlab.paths import shipped
@@ -32,6 +32,7 @@ EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
     "classics": classics_experiment,
     "la-transformer": la_experiment,
     "transreid": transreid_experiment,
+    "jpm-few": few_experiment,
     "unseen-camera": unseen_experiment,
     "sides-mild": functools.partial(sides_experiment, "mild"),
     "sides-vivid": functools.partial(sides_experiment, "vivid"),

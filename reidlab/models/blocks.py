@@ -7,10 +7,15 @@ Source: Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words" (arXiv:2010.119
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
+Recompute = Literal["never", "cpu", "always"]
+RECOMPUTE = ("never", "cpu", "always")
 EPSILON = 1e-6  # of every layer norm
 
 
@@ -48,11 +53,19 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width, eps=EPSILON)
         self.mlp = Mlp(width, int(width * mlp_ratio), dropout)
         self.drop_path = drop_path
+        self.recompute: Recompute = "never"
 
     def forward(self, x: Tensor, ignored: Tensor | None = None) -> Tensor:
         """Tokens (B, T, D) -> (B, T, D); `ignored` (B, T), where true, is looked at by nobody."""
         x = x + self._branch(self.attn(self.norm1(x), ignored))
-        return x + self._branch(self.mlp(self.norm2(x)))
+        return x + self._branch(self._layers(x))
+
+    def _layers(self, x: Tensor) -> Tensor:
+        """Norm and the two layers; computed once more for the gradient instead of being kept."""
+        twice = self.recompute == "always" or (self.recompute == "cpu" and x.device.type == "cpu")
+        if twice and torch.is_grad_enabled():
+            return checkpoint(lambda y: self.mlp(self.norm2(y)), x, use_reentrant=False)  # pyright: ignore
+        return self.mlp(self.norm2(x))
 
     def weights(self, x: Tensor) -> Tensor:
         """Attention weights (B, heads, T, T) of tokens (B, T, D)."""

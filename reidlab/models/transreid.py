@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.data.transforms import IMAGENET_MEAN, IMAGENET_STD, EvalTransform
-from reidlab.models.blocks import Block
+from reidlab.models.blocks import RECOMPUTE, Block, Recompute
 from reidlab.models.jigsaw import Jigsaw, local_patches, padded
 from reidlab.models.layers import (
     BNNeck,
@@ -236,6 +236,7 @@ def transreid(
     bnneck: bool = True,
     head: Head = "linear",
     drop_path: float = 0.1,
+    recompute: Recompute = "never",
     statistics: Statistics = "half",
     default_neck: str = "before",
     pretrained: bool | str | Path = False,
@@ -263,6 +264,8 @@ def transreid(
         bnneck: a batch norm between feature and classifier.
         head: "linear", or "cosine" for losses with a margin.
         drop_path: stochastic depth of the last block.
+        recompute: "always" or, on a CPU, "cpu": compute the layers of each block twice while
+            training instead of keeping them, which halves the memory and changes no result.
         statistics: of the pixels: "half", 0.5 for all, as for people; "imagenet".
         default_neck: side of the neck that is ranked.
         pretrained: weights of the trunk to start from: True or a name such as
@@ -275,6 +278,8 @@ def transreid(
     """
     if statistics not in STATISTICS:
         raise ValueError(f"statistics must be one of {', '.join(STATISTICS)}, got {statistics!r}")
+    if recompute not in RECOMPUTE:
+        raise ValueError(f"recompute must be one of {', '.join(RECOMPUTE)}, got {recompute!r}")
     table = None
     if num_cameras or num_views:
         table = SideTable(num_cameras, num_views, untrained=untrained, unseen=unseen)
@@ -286,6 +291,8 @@ def transreid(
         trunk = make_vit(vit, image_size, sides=rows, side_scale=sie_coefficient, **chosen)
         start = start_vit(trunk, pretrained, seed, vit)
         preprocess = EvalTransform(image_size, *STATISTICS[statistics])
+        for block in trunk.blocks:
+            block.recompute = recompute  # pyright: ignore
         model = TransReID(trunk, num_ids, sides=table, preprocess=preprocess, **own)
     arguments = {"num_ids": model.num_ids, "vit": vit, "image_size": list(image_size)}
     arguments |= {"stride": list(trunk.stride), "drop_path": drop_path, "statistics": statistics}

@@ -11,7 +11,12 @@ from reidlab.claims.catalog import EXPERIMENTS
 from reidlab.claims.la_transformer import la_experiment, of_lists, with_token
 from reidlab.claims.people import both_sides, retrieval, start_people
 from reidlab.claims.sides import KNOCKED, about_cameras, knocked_out, sides_experiment
-from reidlab.claims.transreid import LEAST_HIDDEN, hidden, transreid_experiment
+from reidlab.claims.transreid import (
+    LEAST_HIDDEN,
+    few_experiment,
+    hidden,
+    transreid_experiment,
+)
 from reidlab.claims.unseen import by_camera, unseen_experiment, with_unseen, without_camera
 from reidlab.data.packs import read_manifest
 from reidlab.data.readers import read_dataset
@@ -27,6 +32,7 @@ TINY = {
 }  # fmt: skip
 MADE = {
     "transreid": transreid_experiment,
+    "jpm-few": few_experiment,
     "unseen-camera": unseen_experiment,
     "la-transformer": la_experiment,
     "sides-vivid": lambda *given, **more: sides_experiment("vivid", *given, **more),
@@ -60,7 +66,6 @@ def differs(experiment, arm, base):
         ("both", "sie", {"arguments.parts": None}),
         ("both", "jpm", {"counts": ["num_cameras", "untrained"]}),
         ("jpm-stripes", "jpm", {"arguments.rearrange": False}),
-        ("jpm-paper", "jpm", {"loss_arguments.weighting": "paper"}),
         ("no-neck", "plain", {"arguments.bnneck": False}),
         ("dense", "plain", {"arguments.stride": [8, 16]}),
         ("dense-jpm", "dense", {"arguments.parts": None}),
@@ -90,6 +95,13 @@ def test_starts_differ_in_weights_and_rate_and_longer_training_in_epochs():
 )
 def test_arms_of_la_transformer_differ_from_their_control_in_one_thing(arm, base, expected):
     assert differs(EXPERIMENTS["la-transformer"](), arm, base) == expected
+
+
+def test_fewer_people_are_seen_more_often():
+    own, usual = EXPERIMENTS["jpm-few"](), EXPERIMENTS["transreid"]()
+    assert own.options == {"ids": 50}
+    assert own.arms["jpm"].train.epochs == 3 * usual.arms["jpm"].train.epochs
+    assert differs(own, "jpm", "plain") == differs(usual, "jpm", "plain")
 
 
 def test_the_margin_is_a_loss_and_the_heads_it_needs():

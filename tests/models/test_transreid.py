@@ -110,6 +110,27 @@ def test_gradients_match_four_separate_passes():
         torch.testing.assert_close(found[key], expected[key], atol=1e-4, rtol=1e-4)
 
 
+def keep(sizes):
+    """Note the bytes of each tensor that is kept for the gradient."""
+    return lambda tensor: sizes.append(tensor.nbytes) or tensor
+
+
+def test_computing_twice_needs_half_the_memory_and_gives_the_same_gradients():
+    found = {}
+    for recompute in ("never", "cpu", "always"):
+        model, kept = tiny(recompute=recompute, drop_path=0.3).train(), []
+        torch.manual_seed(0)
+        with torch.autograd.graph.saved_tensors_hooks(keep(kept), lambda tensor: tensor):
+            total = sum(feature.square().sum() for feature in model.features(images()))
+        total.backward()
+        found[recompute] = sum(kept), [p.grad for p in model.parameters() if p.grad is not None]
+    for recompute in ("cpu", "always"):
+        assert found[recompute][0] < 0.7 * found["never"][0]
+        for one, other in zip(found[recompute][1], found["never"][1], strict=True):
+            assert torch.equal(one, other)
+    assert "recompute" not in tiny(recompute="cpu").origin["arguments"]  # it is no other network
+
+
 def test_the_embedding_holds_the_global_feature_and_a_share_of_each_local_one():
     model = tiny()
     with torch.no_grad():
@@ -294,6 +315,7 @@ def test_the_desk_network_is_small_and_takes_changes():
         ({"num_cameras": 2, "untrained": (2,)}, "untrained cameras lie in 0 to 1"),
         ({"unseen": "zero", "num_views": 2}, "unseen must be one of error, mean, none"),
         ({"vit": "vit_huge"}, "unknown ViT 'vit_huge'"),
+        ({"recompute": True}, "recompute must be one of never, cpu, always, got True"),
     ],
 )
 def test_what_cannot_be_is_refused(changes, message):
