@@ -33,7 +33,7 @@ PAPER = Recipe(
     profile="paper",
     model="transreid",
     loss=transreid_loss,
-    arguments={"vit": "vit_base", "image_size": (256, 128), "parts": 0, "pretrained": True},
+    arguments={**transreid.PAPER.arguments, "parts": 0},
     train=transreid.PAPER.train,
     source=(
         "the released baseline configuration of TransReID (arXiv:2102.04378), the same for every "
