@@ -7,12 +7,11 @@ Its files hold the class token and the position table twice (the ones that count
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 from torch import Tensor
 
-from reidlab.checkpoints.layouts import Layout, Setting, State, elected, number
+from reidlab.checkpoints.layouts import Layout, Setting, State, elected, number, numbered
 
 DEPTH, ROWS, PATCH = 12, 14, 16  # as published
 UNUSED = ("cls_token", "pos_embed", "model.head.weight", "model.head.bias")
@@ -25,7 +24,7 @@ def _tell(state: State) -> dict[str, Any]:
     rows, columns = _grid(state)
     return {
         "width": width,
-        "depth": _count(state, r"model\.blocks\.(\d+)\.") or DEPTH,
+        "depth": numbered(state, r"model\.blocks\.(\d+)\.") or DEPTH,
         "heads": max(1, width // 64),
         "image_size": (PATCH * rows, PATCH * columns),
     }
@@ -37,7 +36,7 @@ def _grid(state: State) -> tuple[int, int]:
     Where classifiers and position table disagree, a square of the table, so that what is missing
     is told by name.
     """
-    rows = _count(state, r"classifier(\d+)\.") or ROWS
+    rows = numbered(state, r"classifier(\d+)\.") or ROWS
     table = state.get("model.pos_embed")
     if not isinstance(table, Tensor) or table.ndim != 3:
         return rows, rows
@@ -46,12 +45,6 @@ def _grid(state: State) -> tuple[int, int]:
         return rows, patches // rows
     side = math.isqrt(max(0, patches))
     return (side, side) if side and side**2 == patches else (rows, rows)
-
-
-def _count(state: State, pattern: str) -> int:
-    """The highest number in keys that begin with `pattern`, plus 1; 0 where there is none."""
-    found = (re.match(pattern, key) for key in state)
-    return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
 LAYOUT = Layout(

@@ -178,6 +178,12 @@ def translate(key: str, table: Mapping[str, str]) -> str:
     raise ValueError(f"the table has no template for {key}")
 
 
+def numbered(state: Iterable[str], pattern: str) -> int:
+    """The highest number in keys that begin with `pattern`, plus 1; 0 where there is none."""
+    found = (re.match(pattern, key) for key in state)
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
 def elected(state: State, places: Iterable[tuple[str, int]], otherwise: int = 1) -> int:
     """The commonest length among (key, axis) `places`; `otherwise` when no tensor there has any."""
     tensors = ((state.get(key), axis) for key, axis in places)

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from reidlab.checkpoints.layouts import Layout, Setting, State, count, elected, number, steps
+from reidlab.checkpoints.layouts import Layout, Setting, State, count, elected, number, numbered, steps
 from reidlab.models.sides import UNSEEN
 from reidlab.models.stems import Pair
 from reidlab.models.transreid import STATISTICS
@@ -33,7 +33,7 @@ _NECKS = {
     "necks.*.classifier.*": "classifier_*.*",
 }
 _TRUNK = {"trunk.side_embed": SIDES, "trunk.*": "base.*"}
-_PUBLISHED = (  # of a block, for the votes on its hidden width
+_HIDDEN = (  # whose length is the hidden width of a block
     "base.blocks.{}.mlp.fc1.weight",
     "base.blocks.{}.mlp.fc1.bias",
 )
@@ -48,7 +48,7 @@ def trunk_of(state: State) -> dict[str, Any]:
     tables = (("base.cls_token", 2), (POSITIONS, 2), ("base.patch_embed.proj.bias", 0))
     width = elected(state, tables, 768)
     depth = _depth(state)
-    places = [(key.format(i), 0) for i in range(depth) for key in _PUBLISHED]
+    places = [(key.format(i), 0) for i in range(depth) for key in _HIDDEN]
     bias = not state or any(key.endswith("attn.qkv.bias") for key in state)
     sizes: dict[str, Any] = {"width": width, "depth": depth}
     sizes["heads"] = max(1, width // 64) if bias else 8
@@ -64,8 +64,8 @@ def trunk_of(state: State) -> dict[str, Any]:
 
 def _with_parts(state: State) -> dict[str, Any]:
     """As `trunk_of`, and the number of local branches."""
-    found = sum(re.fullmatch(r"classifier_\d+\.weight", key) is not None for key in state)
-    return trunk_of(state) | {"parts": found or PARTS}
+    found = (re.match(r"(?:classifier|bottleneck)_(\d+)\.", key) for key in state)
+    return trunk_of(state) | {"parts": len({match[1] for match in found if match}) or PARTS}
 
 
 def _without_parts(state: State) -> dict[str, Any]:
@@ -73,9 +73,15 @@ def _without_parts(state: State) -> dict[str, Any]:
 
 
 def _depth(state: State) -> int:
-    """Number of blocks."""
-    numbers = {match[1] for key in state if (match := re.match(r"base\.blocks\.(\d+)\.", key))}
-    return len(numbers) or DEPTH
+    """Number of blocks.
+
+    The last of them is b1's where there is one. What b1 was copied from counts for it, and is
+    missing where somebody took out all that the network never uses, the norm among them.
+    """
+    found = numbered(state, r"base\.blocks\.(\d+)\.")
+    copied = any(key.startswith("b1.") for key in state)
+    taken = copied and not any(key.startswith("base.norm.") for key in state)
+    return found + taken if found else DEPTH
 
 
 def _ends(depth: int) -> dict[str, Any]:

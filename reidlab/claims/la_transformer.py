@@ -15,7 +15,6 @@ from reidlab.claims.record import Statement
 from reidlab.data.samples import Splits
 from reidlab.embedding import Embeddings, embed
 from reidlab.evaluation import evaluate
-from reidlab.losses.flip import flip_loss
 from reidlab.models.la_transformer import LATransformer
 from reidlab.recipes import Recipe, recipe
 
@@ -23,6 +22,7 @@ SINGLA = "a course report (Singla, IIT Delhi), 28 queries"
 SHARMA = "Sharma et al. 2021, LA-Transformer (arXiv:2106.03720)"
 NI = "Ni and Rahtu 2021, FlipReID (arXiv:2105.05639)"
 MARGIN = {"identity": "am-softmax", "triplet": 1.0}
+TUNED = {"scale": 16.0, "margin": 0.1}
 SCRATCH_LR = 1e-3
 PLACES = 10  # of a list that the released test looks at
 
@@ -54,15 +54,19 @@ def la_arms(own: Recipe) -> dict[str, Recipe]:
 
     rows, margin = arm("rows"), arm("mean", "cosine", **MARGIN)
     scratch = {**rows.arguments, "pretrained": False}
-    flipped = {"identity": "am-softmax", "triplet_margin": 0.3}
+    tuned = replace(
+        margin,
+        arguments={**margin.arguments, "dropout": 0.0},
+        loss_arguments={**margin.loss_arguments, **TUNED},
+        train=replace(margin.train, lr=2 * own.train.lr),
+    )
     return {
         "rows": rows,
         "mean": arm("mean"),
         "both": arm("both"),
         "mean-triplet": arm("mean", triplet=1.0),
         "mean-margin": margin,
-        "rows-margin": arm("rows", "cosine", **MARGIN),
-        "flip-trained": replace(margin, loss=flip_loss, loss_arguments=flipped),
+        "mean-tuned": tuned,
         "printed": replace(rows, arguments={**rows.arguments, "weight_on": "global"}),
         "rows-scratch": replace(rows, arguments=scratch, train=replace(rows.train, lr=SCRATCH_LR)),
     }
@@ -74,7 +78,10 @@ def statements() -> tuple[Statement, ...]:
 
 
 def _report() -> tuple[Statement, ...]:
-    margin = "a margin in cosine for every part, and batch-hard triplets of all parts side by side"
+    margin = (
+        "a margin in cosine for every part, scale 30 and margin 0.35, and batch-hard triplets of "
+        "all parts side by side"
+    )
     return (
         Statement(
             "columns",
@@ -128,12 +135,14 @@ def _ours() -> tuple[Statement, ...]:
             measures=(MAP, RANK1),
         ),
         Statement(
-            "margin-rows",
-            "AM-Softmax with triplets is better than cross-entropy on rows alone",
-            "ours: the same step without column pooling",
-            "as above; both arms have rows only",
-            treatment="rows-margin",
-            control="rows",
+            "margin-tuned",
+            "With scale, margin, rate and dropout chosen on validation people, AM-Softmax and "
+            "triplets are better than cross-entropy",
+            "ours: the report names none of these numbers",
+            "scale 16 and margin 0.1, twice the rate, no dropout; both arms average rows and "
+            "columns",
+            treatment="mean-tuned",
+            control="mean",
             measures=(MAP, RANK1),
         ),
         Statement(
@@ -154,15 +163,6 @@ def _ours() -> tuple[Statement, ...]:
             control="mean-margin",
             measures=(Measure("mAP/flip-both", "mAP", against="mAP/flip"),),
             versus="queries alone",
-        ),
-        Statement(
-            "flip-trained",
-            "Training with what the mirrored test uses helps",
-            f"{NI}: Market-1501 mAP 89.6",
-            "losses on the mean of image and mirror, and both alike; twice the images per step",
-            treatment="flip-trained",
-            control="mean-margin",
-            measures=(Measure("mAP/flip-both", "mAP, both sides mirrored"),),
         ),
         Statement(
             "fused",

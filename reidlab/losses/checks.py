@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from reidlab.models.layers import CosineClassifier
 
 
 def one_of(name: str, value: str, choices: Iterable[str]) -> str:
@@ -40,6 +42,27 @@ def positive(**settings: float) -> None:
     for name, value in settings.items():
         if not value > 0 or value == math.inf:
             raise ValueError(f"{name} must be above 0 and finite, got {value}")
+
+
+def check_head(model: nn.Module, loss: str, *, cosine: bool) -> None:
+    """Refuse a network whose classifiers are not of the kind that a loss reads.
+
+    Args:
+        model: with classifiers.
+        loss: for the message.
+        cosine: whether it reads cosines; a softmax of cosines would be nearly flat, and logits are
+            no cosines.
+
+    Raises:
+        ValueError: the network gives the other kind.
+    """
+    found = any(isinstance(module, CosineClassifier) for module in model.modules())
+    if found != cosine:
+        has, wants = ("cosine", "linear") if found else ("linear", "cosine")
+        raise ValueError(
+            f"{loss} reads a {wants} head, this network has a {has} one; build it with "
+            f"head={wants!r} (--head {wants})"
+        )
 
 
 def check_classes(pids: Tensor, count: int) -> None:

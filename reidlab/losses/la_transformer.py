@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.data.samples import Batch
-from reidlab.losses.checks import not_negative, one_of
+from reidlab.losses.checks import check_head, not_negative, one_of
 from reidlab.losses.identity import id_loss
 from reidlab.losses.margins import am_softmax
 from reidlab.losses.processes import gathered
 from reidlab.losses.triplet import batch_hard_triplet
-from reidlab.models.layers import CosineClassifier
 from reidlab.models.patch_parts import side_by_side
 
 Identity = Literal["ce", "am-softmax"]
@@ -60,8 +59,8 @@ def la_loss(
     scale nor margins nor what they are applied to. These are ours.
     """
     not_negative(triplet=triplet, triplet_margin=triplet_margin)
-    found = model(batch.images, batch.camids, batch.viewids)
     check_heads(model, identity)
+    found = model(batch.images, batch.camids, batch.viewids)
     terms = {"id": identity_sum(found.logits, batch.pids, identity, scale, margin)}
     if triplet:
         rows, everyone = gathered(side_by_side(found.features)), gathered(batch.pids)
@@ -101,13 +100,7 @@ def check_heads(model: nn.Module, identity: str) -> None:
         identity: see `la_loss`.
 
     Raises:
-        ValueError: cosines for a cross-entropy, where a softmax would be nearly flat, or logits
-            for AM-Softmax.
+        ValueError: an unknown loss; cosines for a cross-entropy, or logits for AM-Softmax.
     """
-    cosines = any(isinstance(module, CosineClassifier) for module in model.modules())
-    if cosines != (one_of("identity", identity, IDENTITIES) == "am-softmax"):
-        has, wants = ("cosine", "linear") if cosines else ("linear", "cosine")
-        raise ValueError(
-            f"identity {identity} reads a {wants} head, this network has a {has} one; build it "
-            f"with head={wants!r} (--head {wants})"
-        )
+    cosine = one_of("identity", identity, IDENTITIES) == "am-softmax"
+    check_head(model, f"identity {identity}", cosine=cosine)

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from reidlab.data.samples import Batch
-from reidlab.losses.checks import one_of
+from reidlab.losses.checks import check_head, one_of
 from reidlab.losses.identity import branch_mean, id_loss
 from reidlab.losses.margins import CLASSIFICATIONS
 from reidlab.losses.processes import gathered
 from reidlab.losses.triplet import batch_hard_triplet
-from reidlab.models.layers import CosineClassifier
 
 Weighting = Literal["released", "paper"]
 CROSS_ENTROPY = "cross-entropy"
@@ -53,7 +52,7 @@ def transreid_loss(
         class_margin: of such a loss, in cosine or radians.
 
     Raises:
-        ValueError: an unknown name, or heads of the other kind.
+        ValueError: an unknown name, heads of the other kind, or smoothing without cross-entropy.
 
     Source: He et al. 2021, "TransReID" (arXiv:2102.04378), eq. 6, and its released code.
     """
@@ -84,14 +83,10 @@ def _classification(
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """(logits or cosines (B, C), pids) -> scalar; the classifier is of the right kind."""
     one_of("classification", name, (CROSS_ENTROPY, *CLASSIFICATIONS))
-    cosines = any(isinstance(module, CosineClassifier) for module in model.modules())
-    if cosines != (name != CROSS_ENTROPY):
-        has, wants = ("cosine", "linear") if cosines else ("linear", "cosine")
-        raise ValueError(
-            f"{name} reads a {wants} head, this network has a {has} one; build it with "
-            f"head={wants!r} (--head {wants})"
-        )
+    check_head(model, name, cosine=name != CROSS_ENTROPY)
     if name == CROSS_ENTROPY:
         return lambda logits, pids: id_loss(logits, pids, smoothing)
+    if smoothing:
+        raise ValueError(f"label smoothing belongs to cross-entropy, not to {name}")
     judge = CLASSIFICATIONS[name]
     return lambda found, pids: judge(found, pids, scale=scale, margin=margin)

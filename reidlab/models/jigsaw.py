@@ -42,8 +42,9 @@ def jigsaw_order(
     order = [*range(moved, count), *range(moved)]
     if jigsaw == "released" and count % groups:
         order.append(order[-2])
-    size = -(-len(order) // groups)
-    runs = [order[i : i + size] for i in range(0, len(order), size)]
+    size, longer = divmod(len(order), groups)  # the first runs are longer by one
+    bounds = [i * size + min(i, longer) for i in range(groups + 1)]
+    runs = [order[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
     dealt = chain.from_iterable(zip_longest(*runs))
     return [patch for patch in dealt if patch is not None]
 

@@ -58,7 +58,8 @@ class TransReID(nn.Module):
         default_neck: side of the neck that `embed` reads: "before" or "after".
 
     Raises:
-        ValueError: fewer than one identity, an unknown name, a grid that the jigsaw cannot split.
+        ValueError: fewer than one identity, an unknown name, a grid that the jigsaw cannot split,
+            a trunk whose table has other rows than `sides`.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class TransReID(nn.Module):
         default_neck: str = "before",
     ) -> None:
         super().__init__()
+        _check_rows(trunk, sides)
         self.num_ids, self.parts, self.sides = check_num_ids(num_ids), parts, sides
         self.trunk, self.bnneck = trunk, bnneck
         self.default_neck = chosen_neck(default_neck, default_neck)
@@ -202,6 +204,17 @@ class End(nn.Module):
         block = self.block
         assert isinstance(block, Block)
         return self.norm(block(tokens, ignored))
+
+
+def _check_rows(trunk: ViT, sides: SideTable | None) -> None:
+    """Refuse a trunk whose table of side information is not that of `sides`."""
+    found = 0 if trunk.side_embed is None else len(trunk.side_embed)
+    wanted = 0 if sides is None else len(sides)
+    if found != wanted:
+        raise ValueError(
+            f"the trunk's table of side information has {found} rows, cameras and views make "
+            f"{wanted}; construct the trunk with sides={wanted}"
+        )
 
 
 def _neck(dim: int, num_ids: int, bnneck: bool, head: str) -> BNNeck:

@@ -248,7 +248,7 @@ def make_vit(name: str, image_size: Pair, **changes: Any) -> ViT:
     Raises:
         ValueError: an unknown name; as `ViT`.
     """
-    known = VITS | {name.replace("vit", "deit"): VITS[name] for name in list(VITS)[:3]}
+    known = VITS | {f"deit_{size}": VITS[f"vit_{size}"] for size in ("base", "small", "tiny")}
     if name not in known:
         raise ValueError(f"unknown ViT {name!r}; choose one of {', '.join(known)}")
     return ViT(image_size, **(known[name] | changes))

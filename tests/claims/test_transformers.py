@@ -22,7 +22,6 @@ from reidlab.data.packs import read_manifest
 from reidlab.data.readers import read_dataset
 from reidlab.embedding import Embeddings
 from reidlab.evaluation import evaluate
-from reidlab.losses.flip import flip_loss
 from reidlab.models.transreid import TransReID
 from reidlab.recipes import recipe
 
@@ -106,14 +105,14 @@ def test_fewer_people_are_seen_more_often():
 
 def test_the_margin_is_a_loss_and_the_heads_it_needs():
     own = EXPERIMENTS["la-transformer"]()
-    for arm, base in (("mean-margin", "mean"), ("rows-margin", "rows")):
-        assert differs(own, arm, base) == {
-            "arguments.head": "cosine",
-            "loss_arguments.identity": "am-softmax",
-            "loss_arguments.triplet": 1.0,
-        }
-    assert own.arms["flip-trained"].loss is flip_loss
-    assert own.arms["flip-trained"].loss_arguments["triplet_margin"] == 0.3
+    assert differs(own, "mean-margin", "mean") == {
+        "arguments.head": "cosine",
+        "loss_arguments.identity": "am-softmax",
+        "loss_arguments.triplet": 1.0,
+    }
+    changed = differs(own, "mean-tuned", "mean-margin")
+    assert (changed.pop("loss_arguments.scale"), changed.pop("loss_arguments.margin")) == (16, 0.1)
+    assert changed == {"arguments.dropout": 0.0, "train.lr": 2 * own.arms["mean"].train.lr}
 
 
 @pytest.mark.parametrize("name", [*MADE])
