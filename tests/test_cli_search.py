@@ -150,6 +150,7 @@ def test_flags_reach_the_search(trained, crops, monkeypatch):
 
     monkeypatch.setattr("reidlab.cli.search.search_images", watching)
     words = "--k 3 --camera 1 4 --other-cameras --flip no --neck before --batch-size 5 --device cpu"
+    words += " --unseen mean"
     more = "--on-error skip --unlabelled --where hat=yes hat=no age=old --index kept"
     named = ("--query", "a.jpg", "b.jpg", "--gallery", crops, "--model", trained)
     status, _, error = run("search", *named, *words.split(), *more.split())
@@ -158,6 +159,7 @@ def test_flags_reach_the_search(trained, crops, monkeypatch):
         "images": (Path("a.jpg"), Path("b.jpg")),
         "k": 3,
         "index": Path("kept"),
+        "unseen": "mean",
         "cameras": (1, 4),
         "other_cameras": True,
         "where": {"hat": ["yes", "no"], "age": ["old"]},

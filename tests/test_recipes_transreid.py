@@ -73,5 +73,7 @@ def test_what_was_not_published_says_so():
     assert published().source == recipe("transreid", "paper").source
     with pytest.raises(ValueError, match="for 'prid'; choose one of market1501, msmt17"):
         published("prid")
-    with pytest.raises(ValueError, match="variant must be transreid, baseline, jpm or sie"):
+    with pytest.raises(
+        ValueError, match="variant must be one of transreid, baseline, jpm, sie, got"
+    ):
         published(variant="all")

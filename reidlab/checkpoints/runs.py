@@ -178,7 +178,13 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
     return saved
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    keys = sorted(old.keys() | new.keys())
-    changed = [key for key in keys if old.get(key) != new.get(key)]
-    return [f"{key}: there {old.get(key)!r}, here {new.get(key)!r}" for key in changed]
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], of: str = "") -> list[str]:
+    """Lines on the settings that differ; of settings within settings, those alone."""
+    lines: list[str] = []
+    for key in sorted(old.keys() | new.keys()):
+        there, here = old.get(key), new.get(key)
+        if isinstance(there, Mapping) and isinstance(here, Mapping):
+            lines += _differences(there, here, f"{of}{key}: ")
+        elif there != here:
+            lines.append(f"{of}{key}: there {there!r}, here {here!r}")
+    return lines

@@ -15,7 +15,16 @@ from typing import Any
 
 from torch import Tensor
 
-from reidlab.checkpoints.layouts import Layout, Setting, State, count, elected, number, numbered, steps
+from reidlab.checkpoints.layouts import (
+    Layout,
+    Setting,
+    State,
+    count,
+    elected,
+    number,
+    numbered,
+    steps,
+)
 from reidlab.models.sides import UNSEEN
 from reidlab.models.stems import Pair
 from reidlab.models.transreid import STATISTICS

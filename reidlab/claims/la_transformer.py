@@ -10,7 +10,7 @@ from torch import nn
 
 from reidlab.claims.effects import Measure
 from reidlab.claims.experiment import Experiment
-from reidlab.claims.people import MAP, RANK1, both_sides, retrieval, train_people
+from reidlab.claims.people import MAP, both_sides, retrieval, train_people
 from reidlab.claims.record import Statement
 from reidlab.data.samples import Splits
 from reidlab.embedding import Embeddings, embed
@@ -54,20 +54,20 @@ def la_arms(own: Recipe) -> dict[str, Recipe]:
 
     rows, margin = arm("rows"), arm("mean", "cosine", **MARGIN)
     scratch = {**rows.arguments, "pretrained": False}
-    tuned = replace(
-        margin,
-        arguments={**margin.arguments, "dropout": 0.0},
-        loss_arguments={**margin.loss_arguments, **TUNED},
-        train=replace(margin.train, lr=2 * own.train.lr),
-    )
+
+    def tuned(parts_from: str) -> Recipe:
+        found = arm(parts_from, "cosine", **MARGIN, **TUNED)
+        arguments = {**found.arguments, "dropout": 0.0}
+        return replace(found, arguments=arguments, train=replace(own.train, lr=2 * own.train.lr))
+
     return {
         "rows": rows,
         "mean": arm("mean"),
         "both": arm("both"),
         "mean-triplet": arm("mean", triplet=1.0),
         "mean-margin": margin,
-        "mean-tuned": tuned,
-        "printed": replace(rows, arguments={**rows.arguments, "weight_on": "global"}),
+        "mean-tuned": tuned("mean"),
+        "rows-tuned": tuned("rows"),
         "rows-scratch": replace(rows, arguments=scratch, train=replace(rows.train, lr=SCRATCH_LR)),
     }
 
@@ -90,7 +90,7 @@ def _report() -> tuple[Statement, ...]:
             "every part also holds patches from above and below",
             treatment="mean",
             control="rows",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
         Statement(
             "margin",
@@ -99,7 +99,7 @@ def _report() -> tuple[Statement, ...]:
             f"{margin}; both arms average rows and columns",
             treatment="mean-margin",
             control="mean",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
         Statement(
             "flip",
@@ -132,7 +132,7 @@ def _ours() -> tuple[Statement, ...]:
             "a row and the column of the same index have one patch in common at most",
             treatment="both",
             control="mean",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
         Statement(
             "margin-tuned",
@@ -143,7 +143,16 @@ def _ours() -> tuple[Statement, ...]:
             "columns",
             treatment="mean-tuned",
             control="mean",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
+        ),
+        Statement(
+            "rows-tuned",
+            "So chosen, they are better than cross-entropy on rows alone, too",
+            "ours: the ladder without its first rung",
+            "as above; both arms have rows only",
+            treatment="rows-tuned",
+            control="rows",
+            measures=(MAP,),
         ),
         Statement(
             "triplet",
@@ -152,7 +161,7 @@ def _ours() -> tuple[Statement, ...]:
             "cross-entropy in both arms",
             treatment="mean-triplet",
             control="mean",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
         Statement(
             "flip-both",
@@ -175,22 +184,13 @@ def _ours() -> tuple[Statement, ...]:
             versus="parts alone",
         ),
         Statement(
-            "printed",
-            "Weighing the part, as the code does, is better than weighing the class token",
-            f"{SHARMA}, as released and as printed",
-            "lambda 8 on one or on the other; ranked by parts alone",
-            treatment="rows",
-            control="printed",
-            measures=(MAP, RANK1),
-        ),
-        Statement(
             "start",
             "Starting from people of another world is better than from random weights",
             f"{SHARMA}: the published network starts from ImageNet",
             "as many steps on the same people; the rate suits each start",
             treatment="rows",
             control="rows-scratch",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
     )
 

@@ -16,7 +16,6 @@ from reidlab.claims.effects import Measure
 from reidlab.claims.experiment import Experiment
 from reidlab.claims.people import (
     MAP,
-    RANK1,
     both_sides,
     named,
     retrieval,
@@ -76,7 +75,7 @@ def helps(cameras: str) -> tuple[Statement, ...]:
             TOLD,
             treatment="sie",
             control="plain",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
     )
 

@@ -14,7 +14,6 @@ from reidlab.claims.effects import Measure
 from reidlab.claims.experiment import Experiment
 from reidlab.claims.people import (
     MAP,
-    RANK1,
     both_sides,
     retrieval,
     start_people,
@@ -89,7 +88,7 @@ def few_experiment(reference: Recipe | None = None, **changes: Any) -> Experimen
                 BRANCHES,
                 treatment="jpm",
                 control="plain",
-                measures=(MAP, HIDDEN, COVERED),
+                measures=(MAP,),
             ),
         ),
         measure=run_arm,
@@ -113,7 +112,6 @@ def transreid_arms(own: Recipe) -> dict[str, Recipe]:
         "jpm": arm(),
         "sie": arm(sides=True, parts=0),
         "both": arm(sides=True),
-        "jpm-stripes": arm(rearrange=False),
         "plain-scratch": arm(scratch, parts=0, **SCRATCH),
         "jpm-scratch": arm(scratch, **SCRATCH),
         "sie-scratch": arm(scratch, sides=True, parts=0, **SCRATCH),
@@ -143,7 +141,7 @@ def _four(start: str) -> tuple[Statement, ...]:
             BRANCHES,
             treatment=f"jpm{start}",
             control=f"plain{start}",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
         Statement(
             f"sie{start}",
@@ -152,7 +150,7 @@ def _four(start: str) -> tuple[Statement, ...]:
             TOLD,
             treatment=f"sie{start}",
             control=f"plain{start}",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
         Statement(
             f"both{start}",
@@ -161,7 +159,7 @@ def _four(start: str) -> tuple[Statement, ...]:
             f"{BRANCHES}; {TOLD}",
             treatment=f"both{start}",
             control=f"plain{start}",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
     )
 
@@ -199,22 +197,13 @@ def _more_about_jpm() -> tuple[Statement, ...]:
             versus="global feature alone",
         ),
         Statement(
-            "jpm-shuffle",
-            "Shifting and shuffling is better than neighbouring patches",
-            HE,
-            "each branch sees patches from all over the person, or a stripe",
-            treatment="jpm",
-            control="jpm-stripes",
-            measures=(MAP,),
-        ),
-        Statement(
             "jpm-dense",
             "Jigsaw patches help where there are more patches",
             HE,
             "twice the rows of patches: a branch sees 16 of 64, not 8 of 32",
             treatment="dense-jpm",
             control="dense",
-            measures=(MAP, HIDDEN, COVERED),
+            measures=(MAP,),
         ),
     )
 
@@ -229,7 +218,7 @@ def _others() -> tuple[Statement, ...]:
             "identity loss after it, triplet loss before it",
             treatment="plain",
             control="no-neck",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
         Statement(
             "start",
@@ -238,7 +227,7 @@ def _others() -> tuple[Statement, ...]:
             "as many steps on the same people; the rate suits each start",
             treatment="plain",
             control="plain-scratch",
-            measures=(MAP, RANK1),
+            measures=(MAP,),
         ),
         Statement(
             "dense",
@@ -247,7 +236,7 @@ def _others() -> tuple[Statement, ...]:
             "the last convolution of the stem steps 8 pixels down, not 16; same weights",
             treatment="dense",
             control="plain",
-            measures=(MAP, HIDDEN),
+            measures=(MAP,),
         ),
         Statement(
             "dense-time",
@@ -256,7 +245,7 @@ def _others() -> tuple[Statement, ...]:
             "the control trains for as many CPU-seconds, in nearly twice the epochs",
             treatment="dense",
             control="plain-longer",
-            measures=(MAP, HIDDEN),
+            measures=(MAP,),
         ),
     )
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from reidlab.checkpoints import load_model, read_card
 from reidlab.cli import complain
-from reidlab.cli.official import Unseen, settle_cameras
+from reidlab.cli.official import Unseen, check_unlabelled, settle_cameras
 from reidlab.cli.parsing import parse
 from reidlab.cli.reading import Reading, read_again
 from reidlab.data.readers import read_dataset
@@ -96,6 +96,8 @@ def _embed(options: Embed, out: Path) -> str:
     model, _ = load_model(options.model)
     card = read_card(options.model)
     splits = _read(options, card)
+    if options.unlabelled:
+        check_unlabelled(model, options.unseen)
     settle_cameras(model, card, splits, _named(options), options.unseen)
     samples = _chosen(options, splits)
     flip = bool(card.get("flip", False)) if options.flip == "recipe" else options.flip == "yes"

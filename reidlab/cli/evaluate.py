@@ -14,7 +14,7 @@ from torch import nn
 
 from reidlab.checkpoints import atomic_write, load_model, load_official, read_card
 from reidlab.cli.feature_files import read_sides
-from reidlab.cli.official import OfficialSettings, Unseen, settle_cameras
+from reidlab.cli.official import OfficialSettings, Unseen, check_cameras, settle_cameras
 from reidlab.cli.parsing import checked_picture, parse
 from reidlab.cli.reading import Reading, read_again
 from reidlab.cli.scoring import Scoring, Stripes, as_json
@@ -158,6 +158,8 @@ def _of_model(options: Evaluate) -> _Features:
     splits = _read(options, card)
     if options.official is None or options.unseen is not None:
         settle_cameras(model, card, splits, _named(options), options.unseen)
+    else:
+        check_cameras(model, card, splits)
     parts = splits.validation if options.split == "validation" else (splits.query, splits.gallery)
     if not parts[0]:
         flag, other = ("--validation-ids", "test")

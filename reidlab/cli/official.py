@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal
 
@@ -57,7 +58,8 @@ def settle_cameras(
         unseen: the flag: "mean" or "none" treat all cameras as unknown, "error" none of them.
 
     Raises:
-        ValueError: the dataset is another one, and no flag says what its cameras are.
+        ValueError: the dataset is another one, and no flag says what its cameras are, or it has
+            other cameras.
     """
     if getattr(model, "sides", None) is None:
         if unseen is not None:
@@ -73,4 +75,40 @@ def settle_cameras(
             f"this network was told the cameras of {data.get('name', 'its training data')}, and "
             f"those of {splits.name} are others. --unseen mean gives all images the mean of its "
             "cameras, --unseen none nothing; --unseen error: they are the same cameras"
+        )
+    check_cameras(model, card, splits)
+
+
+def check_cameras(model: Any, card: dict[str, Any], splits: Splits) -> None:
+    """Raise when the cameras of a dataset cannot be those that a network was told of.
+
+    Args:
+        model: its cameras are numbered as those of its training, in their order.
+        card: names them; that of --official weights does not, then their number counts.
+        splits: what it will look at.
+    """
+    sides, found = getattr(model, "sides", None), list(splits.cameras)
+    if sides is None or sides.strangers or not sides.cameras:
+        return
+    trained = card.get("data", {}).get("cameras")
+    if found == trained or (trained is None and len(found) == sides.cameras):
+        return
+    told = f"{sides.cameras} cameras" if trained is None else f"cameras {_listed(trained)}"
+    raise ValueError(
+        f"this network was told of {told}, and {splits.name} has cameras {_listed(found)}, so that "
+        "it cannot be said which is which; --unseen mean gives all images the mean of its cameras, "
+        "--unseen none nothing"
+    )
+
+
+def _listed(cameras: Sequence[int]) -> str:
+    return ", ".join(map(str, cameras))
+
+
+def check_unlabelled(model: Any, unseen: Unseen | None) -> None:
+    """Raise when a network asks for cameras of images of which nobody says them."""
+    if getattr(model, "sides", None) is not None and unseen not in ("mean", "none"):
+        raise ValueError(
+            "this network was told cameras, and nobody says those of --unlabelled images; "
+            "--unseen mean gives all of them the mean of its cameras, --unseen none nothing"
         )

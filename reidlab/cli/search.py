@@ -18,6 +18,7 @@ from torch import nn
 
 from reidlab.checkpoints import load_model, read_card
 from reidlab.cli import complain
+from reidlab.cli.official import Unseen
 from reidlab.cli.parsing import parse
 from reidlab.paths import atomic_write, data_root, make_folder, whole_file
 from reidlab.ranking import Ranking
@@ -75,6 +76,9 @@ class Search:
     """Average the features of image and mirror; recipe is what gallery or model say."""
     neck: Literal["before", "after"] | None = None
     """Side of the neck; by default the one the method publishes."""
+    unseen: Unseen | None = None
+    """Of a network that was told cameras, where those of query or gallery are others or unknown:
+    all images get the mean of its cameras, or none; error: they are the same cameras."""
     batch_size: int = 128
     """Images per step."""
     device: str | None = None
@@ -102,6 +106,7 @@ def main(argv: Sequence[str]) -> None:
             unlabelled=options.unlabelled,
             flip=flip,
             neck=options.neck,
+            unseen=options.unseen,
             batch_size=options.batch_size,
             device=options.device,
             on_error=options.on_error,
@@ -200,12 +205,17 @@ def _plan(options: Search) -> tuple[nn.Module | Path, bool | None, Path | None]:
         return options.model, flip, None
     model, _ = load_model(options.model)
     flip = bool(read_card(options.model).get("flip", False)) if flip is None else flip
-    return model, flip, default_index(gallery, model, flip, options.neck)
+    index = default_index(gallery, model, flip, options.neck, options.unseen)
+    told = getattr(model, "sides", None) is not None  # then its card says which cameras it knows
+    return (options.model if told else model), flip, index
 
 
-def default_index(gallery: Path, model: nn.Module, flip: bool, neck: str | None) -> Path:
+def default_index(
+    gallery: Path, model: nn.Module, flip: bool, neck: str | None, unseen: str | None = None
+) -> Path:
     """A folder in the cache for this gallery, these weights and these settings."""
     decisive = [str(gallery.resolve()), weights_digest(model), flip, neck]
+    decisive += [] if unseen is None else [unseen]
     digest = hashlib.sha256(json.dumps(decisive).encode(errors="surrogateescape")).hexdigest()[:12]
     return data_root() / "cache" / "search" / f"{gallery.resolve().name[:40]}-{digest}"
 

@@ -171,6 +171,7 @@ def _train(options: Train, chosen: Recipe, changes: dict[str, Any], team: Team) 
     lesson = _lesson(options, chosen, splits)
     with team.leader_first():  # pre-trained weights are fetched once
         own = _counted(chosen, splits, changes) | changes
+        _check_sides(own, splits)
         model = chosen.build(len(training_ids(lesson.train)), **own)
     loss = chosen.bound_loss(model, samples=lesson.train, seed=options.config.seed)
     if isinstance(lesson, AttributeLesson):
@@ -243,6 +244,21 @@ def _counted(chosen: Recipe, splits: Splits, changes: Mapping[str, Any]) -> dict
     if "num_cameras" in changes:
         found.pop("untrained", None)
     return found
+
+
+def _check_sides(own: Mapping[str, Any], splits: Splits) -> None:
+    """Raise when a flag asks for a table of fewer cameras, or of more views, than there are."""
+    cameras, views = own.get("num_cameras", 0), own.get("num_views", 0)
+    if min(cameras, views) < 0:
+        raise ValueError(f"--num-cameras and --num-views are 0 or more, got {cameras} and {views}")
+    if 0 < cameras < len(splits.cameras) and own.get("unseen", "error") == "error":
+        raise ValueError(
+            f"--num-cameras {cameras}: {splits.name} has {len(splits.cameras)}; leave it out to "
+            "count them, give 0 for a network that is told none, or say with --unseen mean (or "
+            "none) what images of the others get"
+        )
+    if views and not splits.views:
+        raise ValueError(f"--num-views {views}: {splits.name} says no views; leave it out")
 
 
 def _on_epoch(lesson: Lesson, config: TrainConfig) -> OnEpoch:

@@ -121,9 +121,9 @@ class SideTable:
             unknown = ", ".join(map(str, given[~fine].unique().tolist()))
             trained = [i for i in range(choices) if name == "view" or i not in self.untrained]
             raise ValueError(
-                f"no training image has {name} {unknown} (zero-based); trained: "
-                f"{', '.join(map(str, trained))}. unseen='mean' adds the mean of these, 'none' "
-                "nothing"
+                f"no row of this network's table was trained for {name} {unknown} (zero-based); it "
+                f"has {', '.join(map(str, trained))}. unseen='mean' (--unseen mean) adds the mean "
+                "of these, 'none' nothing"
             )
         return given.clamp(0, choices - 1), fine
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,8 @@ from reidlab.models.weights import read_weights
 from reidlab.paths import shipped
 
 PREFIX = "trunk."
+
+log = logging.getLogger(__name__)
 
 
 def start_trunk(
@@ -60,7 +63,7 @@ def load_trunk(trunk: ResNet, source: str | Path) -> str:
 
 
 def trunk_file(source: str | Path, others: str = "") -> Path:
-    """The weights file that `source` means.
+    """The weights file that `source` means; the bare name of a shipped checkpoint means that one.
 
     Args:
         source: see `load_trunk`.
@@ -72,11 +75,19 @@ def trunk_file(source: str | Path, others: str = "") -> Path:
     if not isinstance(source, str | Path) or not str(source):
         raise ValueError(f"expected a checkpoint's name, a run's folder or a file, got {source!r}")
     path = Path(source).expanduser()
+    bare = isinstance(source, str) and path.name == source
+    named = shipped(f"checkpoints/{source}.safetensors") if bare else None
     for file in (path, path / "model.safetensors"):
-        if file.is_file():
+        if file.is_file() and named is None:
             return file
-    if file := shipped(f"checkpoints/{source}.safetensors"):
-        return file
+        if file.is_file():  # what a recipe starts from must not depend on where it is started
+            log.warning(
+                "%s is the checkpoint that comes with the package, not %s; name that ./%s, or with "
+                "its whole path",
+                *(source, file, source),
+            )
+    if named is not None:
+        return named
     raise ValueError(
         f"no trained network at {source}: expected a run's folder with model.safetensors, a file, "
         f"{others}or the name of a shipped checkpoint; pretrained=False (--pretrained none) starts "

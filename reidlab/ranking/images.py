@@ -21,6 +21,7 @@ from reidlab.ranking.index.filters import Where
 from reidlab.ranking.index.folders import index_folder
 from reidlab.ranking.index.gallery import whole_k
 from reidlab.ranking.index.origin import DECISIVE, agreed, origin_of
+from reidlab.ranking.index.told import told_cameras
 from reidlab.ranking.record import Ranking
 
 FILES = (".parquet", ".npz")
@@ -41,6 +42,7 @@ def search_images(
     unlabelled: bool = False,
     flip: bool | None = None,
     neck: str | None = None,
+    unseen: str | None = None,
     batch_size: int = 128,
     device: str | torch.device | None = None,
     on_error: str = "raise",
@@ -74,6 +76,9 @@ def search_images(
         flip: average with the mirror image. None is what the gallery was embedded with, else what
             the model's card says, else False.
         neck: "before" or "after"; None is the gallery's, else the model's default.
+        unseen: of a network that was told cameras, where those of query or gallery are others or
+            unknown: all images get the "mean" of its cameras, or "none"; "error": the gallery has
+            the cameras of the training.
         batch_size: images per step.
         device: None is CUDA, then MPS, then the CPU.
         on_error: "raise" or "skip" bad images of the gallery; a bad query is always an error.
@@ -81,7 +86,8 @@ def search_images(
 
     Raises:
         ValueError: no such model, image or gallery; a gallery of another model or other settings;
-            a filter that leaves too few images; other cameras asked for a query without one.
+            a filter that leaves too few images; other cameras asked for a query without one; a
+            network that was told cameras, and cameras that nobody knows.
     """
     paths = _query_paths(images)
     whole_k(k)
@@ -100,9 +106,17 @@ def search_images(
         stored.check_model(origin["model"]["weights"], name or "this model")
     elif isinstance(gallery, (str, Path)) and stored:
         stored.check_model(origin["model"]["weights"])  # says that the file lacks it
+    net, unseen = told_cameras(net, paths, crops, agreed(made, "unseen", unseen), card)
+    if unseen is not None:
+        origin["unseen"] = unseen
+        if "model" in made and "unseen" not in made:
+            raise ValueError(
+                "the gallery was embedded with the cameras of its images, the query would be "
+                f"without; embed the gallery again with unseen {unseen}"
+            )
     for setting in DECISIVE:
         if made.get(setting) is not None:  # None says nothing that could differ
-            agreed(made, setting, origin[setting])
+            agreed(made, setting, origin.get(setting))
     query = _embed_queries(net, paths, crops, settings)  # first: a bad query costs no time
     if other_cameras and bool((query.camids == UNNAMED).any()):
         first = query.paths[int((query.camids == UNNAMED).nonzero()[0])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from reidlab.data.transforms import TrainTransform
 from reidlab.losses.transreid import transreid_loss
@@ -29,7 +29,7 @@ DESK = Recipe(
     ),
 )
 
-Parts = Literal["transreid", "baseline", "jpm", "sie"]
+Variant = Literal["transreid", "baseline", "jpm", "sie"]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def published(
     vit: str = "vit_base",
     stride: int = 16,
     image_size: Pair | None = None,
-    variant: Parts = "transreid",
+    variant: Variant = "transreid",
 ) -> Recipe:
     """The paper recipe as it was released for a dataset.
 
@@ -101,10 +101,11 @@ def published(
         ValueError: an unknown dataset or variant.
     """
     if name not in PUBLISHED:
-        known = ", ".join(PUBLISHED)
-        raise ValueError(f"no settings were published for {name!r}; choose one of {known}")
-    if variant not in ("transreid", "baseline", "jpm", "sie"):
-        raise ValueError(f"variant must be transreid, baseline, jpm or sie, got {variant!r}")
+        names = ", ".join(PUBLISHED)
+        raise ValueError(f"no settings were published for {name!r}; choose one of {names}")
+    if variant not in get_args(Variant):
+        choices = ", ".join(get_args(Variant))
+        raise ValueError(f"variant must be one of {choices}, got {variant!r}")
     own = PUBLISHED[name]
     size = image_size or own.image_sizes[0]
     arguments: dict[str, Any] = {"vit": vit, "image_size": size, "pretrained": True}

@@ -104,6 +104,8 @@ def test_weights_that_the_published_network_never_uses_may_be_absent_and_nothing
     plain = {key: value for key, value in state.items() if key not in unused and "track" not in key}
     found = load_official("transreid", plain, image_size=SIZE)
     assert torch.equal(found.trunk.norm.weight, model.trunk.norm.weight)
+    with torch.inference_mode():  # all blocks are there, b1's after the last of base
+        assert torch.equal(found.embed(images()), model.embed(images()))
     for key in ("b2.0.mlp.fc2.bias", "base.blocks.1.norm1.weight", "base.cls_token", "b1.1.bias"):
         with pytest.raises(ValueError, match=f"1 missing: {key}$"):
             load_official(
@@ -119,6 +121,21 @@ def test_a_lost_key_of_a_local_branch_does_not_make_the_network_a_plain_one():
     message = refused(state)
     assert "(a vision transformer with local branches)" in message
     assert message.endswith("1 missing: b2.0.mlp.fc2.bias") and "are those of" not in message
+
+
+def test_a_lost_block_or_classifier_is_told_by_name_and_nothing_else_is():
+    for model in (made(), made(parts=0)):
+        state = theirs(model)
+        lost = {key: value for key, value in state.items() if "base.blocks.1." not in key}
+        message = refused(lost)
+        assert "12 missing: base.blocks.1.attn.proj.bias" in message and "unknown" not in message
+    normless = {key: value for key, value in state.items() if "base.norm." not in key}  # of a plain
+    message = refused(normless)
+    assert message.endswith("\n  2 missing: base.norm.bias, base.norm.weight")
+    for key in ("classifier_2.weight", "classifier_4.weight", "bottleneck_4.weight"):
+        state = theirs(made())
+        del state[key]
+        assert refused(state).endswith(f"\n  1 missing: {key}")
 
 
 def test_a_published_trunk_is_known_by_its_name():

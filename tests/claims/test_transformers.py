@@ -64,7 +64,6 @@ def differs(experiment, arm, base):
         ("sie", "plain", {"counts": ["num_cameras", "untrained"]}),
         ("both", "sie", {"arguments.parts": None}),
         ("both", "jpm", {"counts": ["num_cameras", "untrained"]}),
-        ("jpm-stripes", "jpm", {"arguments.rearrange": False}),
         ("no-neck", "plain", {"arguments.bnneck": False}),
         ("dense", "plain", {"arguments.stride": [8, 16]}),
         ("dense-jpm", "dense", {"arguments.parts": None}),
@@ -89,7 +88,6 @@ def test_starts_differ_in_weights_and_rate_and_longer_training_in_epochs():
         ("mean", "rows", {"arguments.parts_from": "mean"}),
         ("both", "mean", {"arguments.parts_from": "both"}),
         ("mean-triplet", "mean", {"loss_arguments.triplet": 1.0}),
-        ("printed", "rows", {"arguments.weight_on": "global"}),
     ],
 )
 def test_arms_of_la_transformer_differ_from_their_control_in_one_thing(arm, base, expected):
@@ -113,6 +111,7 @@ def test_the_margin_is_a_loss_and_the_heads_it_needs():
     changed = differs(own, "mean-tuned", "mean-margin")
     assert (changed.pop("loss_arguments.scale"), changed.pop("loss_arguments.margin")) == (16, 0.1)
     assert changed == {"arguments.dropout": 0.0, "train.lr": 2 * own.arms["mean"].train.lr}
+    assert differs(own, "rows-tuned", "mean-tuned") == {"arguments.parts_from": "rows"}
 
 
 @pytest.mark.parametrize("name", [*MADE])

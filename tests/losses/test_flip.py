@@ -8,6 +8,7 @@ import torch
 from reidlab.data.samples import Batch
 from reidlab.losses import am_softmax, flip_loss
 from reidlab.losses.needs import check_sampler
+from reidlab.losses.triplet import batch_hard_triplet
 from reidlab.models.baseline import baseline_small
 from reidlab.models.la_transformer import la_transformer_small
 from reidlab.models.transreid import transreid_small
@@ -88,6 +89,21 @@ def test_settings_reach_their_terms():
     assert float(changed["id"]) == float(usual["id"])
     assert float(changed["triplet"]) < float(usual["triplet"])
     assert float(flip_loss(small(), batch(), consistency=0.0)["flip"]) == 0
+
+
+@torch.no_grad()
+def test_triplets_are_of_all_processes_and_classes_of_this_one(monkeypatch):
+    model = small()
+    alone = flip_loss(model, batch())
+    monkeypatch.setattr("reidlab.losses.flip.gathered", lambda x: torch.cat([x, 3 * x]))
+    shared = flip_loss(model, batch())
+    pids, expected = batch().pids, 0.0
+    for one, other in zip(*halves(model), strict=True):
+        rows = torch.cat([(one + other) / 2, 3 * (one + other) / 2])
+        expected += float(batch_hard_triplet(rows, torch.cat([pids, 3 * pids]), None))
+    assert float(shared["triplet"]) == pytest.approx(expected, rel=1e-5)
+    assert float(shared["triplet"]) != pytest.approx(float(alone["triplet"]), rel=1e-3)
+    assert (shared["id"], shared["flip"]) == (alone["id"], alone["flip"])
 
 
 @torch.no_grad()

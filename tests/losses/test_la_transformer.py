@@ -77,6 +77,26 @@ def test_triplets_are_of_fused_parts_of_equal_length_side_by_side(margin):
     assert float(found["triplet"]) == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+@torch.no_grad()
+def test_triplets_are_of_all_processes_and_classes_of_this_one(monkeypatch):
+    """Two processes, the second with the opposite rows and other people, stand for twelve."""
+    model, pids = network(), batch().pids
+    alone = la_loss(model, batch())
+
+    def together(x):
+        return torch.cat([x, -x])
+
+    monkeypatch.setattr("reidlab.losses.la_transformer.gathered", together)
+    shared = la_loss(model, batch(), triplet=1.0)
+    rows = [
+        torch.cat([part / part.norm() / math.sqrt(3) for part in parts])
+        for parts in zip(*model(batch().images).features, strict=True)
+    ]
+    expected = hardest([*rows, *(-row for row in rows)], together(pids).tolist(), 0.3)
+    assert float(shared["triplet"]) == pytest.approx(expected, rel=1e-4)
+    assert float(shared["id"]) == float(alone["id"])
+
+
 def test_a_weight_of_zero_leaves_the_triplets_out_and_plain_batches_will_do():
     assert set(la_loss(network(), batch(), triplet=0.0)) == {"id"}
     check_sampler(la_loss, "shuffle")

@@ -93,6 +93,19 @@ def test_every_branch_gets_a_gradient_and_the_network_is_told_cameras_and_views(
     assert model.told == (batch.images, batch.camids, batch.viewids)
 
 
+def test_triplets_are_of_all_processes_and_classes_of_this_one(monkeypatch):
+    """Two processes with the same rows in turned order stand for a batch of sixteen."""
+    features, logits, pids = drawn(1)
+    batch = batch_of(pids)
+    alone = transreid_loss(Given(features, logits), batch)
+    monkeypatch.setattr("reidlab.losses.transreid.gathered", lambda x: torch.cat([x, 2 * x]))
+    shared = transreid_loss(Given(features, logits), batch)
+    rows = torch.cat([features[0], 2 * features[0]]).detach()
+    expected = slow_triplet(rows, torch.cat([pids, 2 * pids]))
+    torch.testing.assert_close(shared["triplet"].detach(), expected)
+    torch.testing.assert_close(shared["id"], alone["id"])
+
+
 def test_margin_and_smoothing_reach_their_terms():
     features, logits, pids = drawn(2)
     model, batch = Given(features, logits), batch_of(pids)
@@ -153,6 +166,8 @@ def test_heads_of_the_other_kind_and_unknown_names_are_refused():
         transreid_loss(plain, batch_of(pids), classification="arcface")
     with pytest.raises(ValueError, match="cross-entropy reads a linear head.*--head linear"):
         transreid_loss(cosine, batch_of(pids))
+    with pytest.raises(ValueError, match="label smoothing belongs to cross-entropy, not to circle"):
+        transreid_loss(cosine, batch_of(pids), classification="circle", smoothing=0.1)
     with pytest.raises(ValueError, match="weighting"):
         transreid_loss(plain, batch_of(pids), weighting="equal")
     with pytest.raises(ValueError, match="classification"):

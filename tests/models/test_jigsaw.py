@@ -38,8 +38,25 @@ def test_the_released_order_moves_one_patch_less_and_repeats_one_where_groups_ar
 def test_the_even_order_moves_the_whole_shift_and_keeps_every_patch_once(count):
     order = jigsaw_order(count, 4, 3, "even")
     assert sorted(order) == list(range(count))
-    size = -(-count // 3)
-    assert order[:4] == [4, 4 + size, (4 + 2 * size) % count, 5]
+    second, third = {12: (8, 12), 13: (9, 13), 14: (9, 14)}[count]  # 4 4 4, 5 4 4 and 5 5 4 patches
+    assert order[:4] == [4, second, third % count, 5]
+
+
+@pytest.mark.parametrize(("count", "groups"), [(33, 4), (13, 5), (10, 6), (7, 7), (35, 2)])
+def test_even_groups_are_as_many_as_asked_for_and_differ_by_one_at_most(count, groups):
+    order = jigsaw_order(count, 1, groups, "even")
+    shifted = [*range(1, count), 0]
+    longer = count % groups  # groups with one patch more, the first ones
+    starts = [0]
+    for group in range(groups):
+        starts.append(starts[-1] + count // groups + (group < longer))
+    expected = [
+        shifted[starts[group] + i]
+        for i in range(count // groups + 1)
+        for group in range(groups)
+        if starts[group] + i < starts[group + 1]
+    ]
+    assert order == expected
 
 
 def test_released_branches_see_equally_many_patches_and_the_rest_nobody():

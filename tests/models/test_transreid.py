@@ -11,7 +11,7 @@ from reidlab.checkpoints import load_model, save_model
 from reidlab.models.jigsaw import local_patches
 from reidlab.models.layers import CosineClassifier
 from reidlab.models.sides import SideTable
-from reidlab.models.transreid import End, transreid, transreid_small
+from reidlab.models.transreid import End, TransReID, transreid, transreid_small
 from reidlab.models.vit import ViT
 
 TINY = {"width": 16, "depth": 3, "heads": 2}
@@ -331,6 +331,14 @@ def test_the_batched_local_branches_are_one_pass_of_the_shared_end():
     assert calls == [(3 * 4, 1 + 6, 16)]
 
 
-def test_side_information_fits_a_trunk_built_by_hand():
+def test_a_trunk_built_by_hand_needs_the_rows_of_its_cameras_and_views():
+    preprocess = tiny().preprocess
     trunk = ViT(SIZE, **TINY, sides=6)
-    assert len(SideTable(3, 2)) == len(trunk.side_embed)
+    model = TransReID(trunk, 3, sides=SideTable(3, 2), preprocess=preprocess).eval()
+    views = torch.tensor([0, 1, 1])
+    assert model.embed(images(), torch.tensor([0, 1, 2]), views).shape == (3, 16 * 5)
+    for rows, sides in ((6, SideTable(3)), (6, None), (0, SideTable(3, 2)), (2, SideTable(3))):
+        wanted = len(sides) if sides else 0
+        message = f"has {rows} rows, cameras and views make {wanted}; .* with sides={wanted}$"
+        with pytest.raises(ValueError, match=message):
+            TransReID(ViT(SIZE, **TINY, sides=rows), 3, sides=sides, preprocess=preprocess)

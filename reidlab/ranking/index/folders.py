@@ -75,10 +75,11 @@ def _kept(keep: Path | None, crops: Crops, origin: dict[str, Any]) -> Index | No
         raise ValueError(f"{keep} holds the index of another gallery; name another folder for it")
     old.check_model(origin["model"]["weights"], str(origin["model"]["path"] or "this model"))
     for name in DECISIVE:
-        if made.get(name) != origin[name]:
+        there, here = made.get(name), origin.get(name)
+        if there != here:
             raise ValueError(
-                f"{keep} was made with {name} {made.get(name)}, not {origin[name]}; name another "
-                "folder for the index, or remove that one"
+                f"{keep} was made with {name} {there}, not {here}; name another folder for the "
+                "index, or remove that one"
             )
     return old
 

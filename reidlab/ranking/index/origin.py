@@ -11,7 +11,7 @@ from torch import nn
 
 from reidlab.models.layers import preprocess_of
 
-DECISIVE = ("flip", "neck", "size")  # beside the weights
+DECISIVE = ("flip", "neck", "size", "unseen")  # beside the weights
 
 
 def weights_digest(model: nn.Module) -> str:
