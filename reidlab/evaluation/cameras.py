@@ -59,7 +59,13 @@ def center_cameras(query: Embeddings, gallery: Embeddings) -> tuple[Embeddings, 
     Args:
         query: features (Q, D).
         gallery: features (G, D).
+
+    Raises:
+        ValueError: features of different widths.
     """
+    if query.features.shape[1] != gallery.features.shape[1]:
+        widths = f"{query.features.shape[1]} and {gallery.features.shape[1]}"
+        raise ValueError(f"expected queries and gallery of one network, got widths {widths}")
     features = F.normalize(torch.cat([query.features, gallery.features]).float())
     camids = torch.cat([query.camids, gallery.camids])
     cameras, index = camids.unique(return_inverse=True)

@@ -11,6 +11,8 @@ patches and side information: He et al. 2021, "TransReID" (arXiv:2102.04378).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, Literal, cast
 
 import torch
@@ -70,8 +72,8 @@ class ViT(nn.Module):
         stem: Stem = "patch",
     ) -> None:
         super().__init__()
-        self.stride = (stride, stride) if isinstance(stride, int) else (stride[0], stride[1])
-        self.image_size = (image_size[0], image_size[1])
+        self.stride = _pair("stride", (stride, stride) if isinstance(stride, int) else stride)
+        self.image_size = _pair("image_size", image_size)
         _check(depth, width, heads, sides, (drop_path, dropout, attention_dropout))
         _check_stem(stem, self.image_size, patch, self.stride)
         self.dim = width
@@ -158,6 +160,14 @@ class ViT(nn.Module):
             got = f"{int(sides.min())} to {int(sides.max())}"
             raise ValueError(f"expected rows 0 to {rows - 1} of side information, got {got}")
         return self.side_embed[sides]
+
+
+def _pair(name: str, given: Any) -> Pair:
+    """Two whole numbers of pixels, down and across."""
+    sides = given if isinstance(given, Sequence) else ()
+    if len(sides) != 2 or not all(isinstance(side, Integral) for side in sides):
+        raise ValueError(f"{name} must be two whole numbers, down and across, got {given!r}")
+    return given[0], given[1]
 
 
 def _check_stem(stem: str, image_size: Pair, patch: int, stride: Pair) -> None:

@@ -194,7 +194,7 @@ def test_a_position_table_names_the_sizes_that_it_fits():
 
 def test_unknown_cameras_are_named_when_an_image_comes():
     model = load_official("transreid", theirs(made(num_cameras=5)), image_size=SIZE, num_cameras=5)
-    with pytest.raises(ValueError, match=r"camera 5 \(zero-based\); trained: 0, 1, 2, 3, 4"):
+    with pytest.raises(ValueError, match=r"camera 5 \(zero-based\); it has 0, 1, 2, 3, 4"):
         model.embed(images(), torch.tensor([0, 1, 5]))
     settings = {"image_size": SIZE, "num_cameras": 5, "unseen": "mean"}
     model = load_official("transreid", theirs(made(num_cameras=5)), **settings)

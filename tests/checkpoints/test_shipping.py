@@ -7,6 +7,7 @@ from reidlab.checkpoints import load_model, read_card, save_model
 from reidlab.checkpoints.shipping import ship_model
 from reidlab.data.variants import VARIANTS, with_variant
 from reidlab.models.baseline import baseline_small
+from reidlab.models.transreid import transreid_small
 from reidlab.models.trunks import load_trunk
 from reidlab.paths import shipped
 from reidlab.recipes import RECIPES
@@ -84,11 +85,15 @@ def test_the_starting_weights_of_the_recipes_are_there_and_name_their_data():
         text = file.with_suffix(".json").read_text()
         assert not any(place in text for place in ('"/tmp', '"/home', '"/root', '"/work'))
         model, _ = load_model(name)
-        target = baseline_small(5, seed=1)
-        digest = load_trunk(target.trunk, name)
-        assert len(digest) == 12
-        weight = model.trunk.layer4[0].conv2.weight
-        assert torch.equal(target.trunk.layer4[0].conv2.weight, weight)
+        if card["origin"]["model"] == "transreid":
+            target = transreid_small(5, seed=1, pretrained=name)
+            assert len(target.origin["start"]["weights"]) == 12
+            of = [net.trunk.blocks[0].attn.qkv.weight for net in (model, target)]
+        else:
+            target = baseline_small(5, seed=1)
+            assert len(load_trunk(target.trunk, name)) == 12
+            of = [net.trunk.layer4[0].conv2.weight for net in (model, target)]
+        assert torch.equal(*of)
 
 
 def test_no_set_of_a_lesson_shows_people_of_the_crowd():

@@ -86,3 +86,9 @@ def test_a_gallery_without_strangers_is_refused():
     for share in (same_camera_share, expected_share):
         with pytest.raises(ValueError, match="no strangers"):
             share(query, gallery)
+
+
+def test_features_of_two_networks_have_no_common_mean():
+    query, gallery = Embeddings(torch.ones(1, 2), [5], [1]), Embeddings(torch.ones(1, 3), [6], [1])
+    with pytest.raises(ValueError, match="of one network, got widths 2 and 3"):
+        center_cameras(query, gallery)

@@ -31,9 +31,9 @@ def test_one_kind_of_label_is_enough_and_the_other_is_ignored():
 def test_an_unknown_camera_is_refused_with_those_that_are_known():
     sides = SideTable(4, untrained=(1,))
     for camera in (1, 4, -1):
-        with pytest.raises(ValueError, match=rf"camera {camera} \(zero-based\); trained: 0, 2, 3"):
+        with pytest.raises(ValueError, match=rf"camera {camera} \(zero-based\); it has 0, 2, 3\."):
             sides.rows(table(4), 2, ids(0, camera), None)
-    with pytest.raises(ValueError, match=r"view 2 \(zero-based\); trained: 0, 1\."):
+    with pytest.raises(ValueError, match=r"view 2 \(zero-based\); it has 0, 1\."):
         SideTable(2, 2, untrained=(1,)).rows(table(4), 1, ids(0), ids(2))
 
 

@@ -195,7 +195,7 @@ def test_labels_that_are_missing_or_unknown_are_refused_where_there_is_a_table()
     model = tiny(num_cameras=3, untrained=(1,))
     with pytest.raises(ValueError, match="needs camids"):
         model(images())
-    with pytest.raises(ValueError, match=r"camera 1 \(zero-based\); trained: 0, 2"):
+    with pytest.raises(ValueError, match=r"camera 1 \(zero-based\); it has 0, 2"):
         model.embed(images(), torch.tensor([0, 1, 2]))
     with torch.no_grad():
         plain = tiny()
