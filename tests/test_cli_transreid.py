@@ -310,7 +310,10 @@ def test_an_index_says_what_became_of_cameras(datasets, trained, tmp_path):
         search_images(other, query, here, unseen="mean")
     with pytest.raises(ValueError, match="unseen must be one of mean, none, error"):
         search_images(load_model(trained)[0], query, here, unseen="zero")
-    search_images(load_model(trained)[0], query, here)  # in memory: as many cameras
+    model, _ = load_model(trained)
+    search_images(model, query, here)  # in memory: as many cameras
+    search_images(model, query, here, unseen="mean")
+    assert not model.sides.strangers and model.sides.unseen == "error"
     few = shutil.copytree(here, tmp_path / "few")
     for file in few.rglob("*_c1*"):
         file.unlink()

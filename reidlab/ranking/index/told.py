@@ -72,8 +72,6 @@ def _unknown(
     """Why the cameras are not known to be those of the training; None where they are."""
     if crops is None:
         return f"nobody says which camera took {images[0]}"
-    if not crops.labelled:
-        return f"nobody says which camera took {crops.samples[0].path}"
     if strange := [image for image in images if crops.look_up(image) is None]:
         return f"nobody says which camera took {strange[0]}"
     data, cameras = card.get("data", {}), list(crops.samples.cameras)
