@@ -121,7 +121,7 @@ def side_statements(cameras: str) -> tuple[Statement, ...]:
             f"{TOLD}. Counted as the share of other nearest strangers, so that more is better",
             treatment="sie",
             control="plain",
-            measures=(Measure("others", "nearest stranger from another camera"),),
+            measures=(Measure("others", "other cameras"),),
         ),
         Statement(
             "training",
@@ -130,7 +130,7 @@ def side_statements(cameras: str) -> tuple[Statement, ...]:
             "the same network before and after fine-tuning, told nothing",
             treatment="plain",
             control="plain",
-            measures=(Measure("others", "another camera", against="others/before"),),
+            measures=(Measure("others", "other cameras", against="others/before"),),
             versus="before fine-tuning",
         ),
         *(

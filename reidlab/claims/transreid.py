@@ -37,8 +37,8 @@ from reidlab.models.transreid import TransReID
 from reidlab.recipes import Recipe, recipe
 
 BRANCHES = "four local branches share a copy of the last block; each sees a quarter of patches"
-COVERED = Measure("mAP/covered", "mAP, queries covered to 40 %")
-HIDDEN = Measure("mAP/hidden", "mAP, queries behind things")
+COVERED = Measure("mAP/covered", "mAP, covered")
+HIDDEN = Measure("mAP/hidden", "mAP, hidden")
 SCRATCH = {"pretrained": False}
 SCRATCH_LR = 1e-3
 DENSE = (8, 16)  # twice the rows of patches
