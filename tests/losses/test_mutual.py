@@ -91,7 +91,9 @@ def test_terms_are_those_of_each_network_and_of_every_pair(count):
     assert float(found["local_distances"].detach()) == pytest.approx(4 * local / others, rel=1e-3)
     assert "local_distances" not in mutual_loss(pair, batch)
     summed = mutual_loss(pair, batch, kl_weight=2.0, reduction="sum")
-    assert float(summed["kl"]) == pytest.approx(len(batch.pids) * float(found["kl"]), rel=1e-3)
+    assert float(summed["kl"].detach()) == pytest.approx(
+        len(batch.pids) * float(found["kl"].detach()), rel=1e-3
+    )
 
 
 def test_a_network_gets_its_own_gradient_alone():

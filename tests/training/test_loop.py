@@ -205,7 +205,7 @@ def test_a_checkpoint_of_another_run_is_refused_and_can_be_overwritten(people, t
         fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, seed=1, out=tmp_path))
     with pytest.raises(ValueError, match="data: there"):
         fit(tiny_model(), people[:-1], reid_loss, TrainConfig(**TINY, out=tmp_path))
-    with pytest.raises(ValueError, match="network: there"):
+    with pytest.raises(ValueError, match="network: arguments: width: there 4, here 8$"):
         wider = baseline_small(4, width=8, image_size=(32, 16))
         fit(wider, people, reid_loss, TrainConfig(**TINY, out=tmp_path))
     fresh = TrainConfig(**TINY, seed=1, out=tmp_path, restart=True)
@@ -295,7 +295,7 @@ def test_the_settings_of_the_loss_belong_to_the_run(people, tmp_path):
     fit(tiny_model(), people, soft, TrainConfig(**TINY, out=tmp_path))
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["identity"]
     assert json.dumps(saved) and saved["loss settings"] == {"margin": "None"}
-    with pytest.raises(ValueError, match="loss settings: there"):
+    with pytest.raises(ValueError, match="loss settings: margin: there 'None', here None$"):
         fit(tiny_model(), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
 
 
@@ -309,7 +309,7 @@ def test_other_images_under_the_same_names_are_other_data(people, tmp_path):
 
 def test_other_initial_weights_are_another_run(people, tmp_path):
     fit(tiny_model(seed=0), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
-    with pytest.raises(ValueError, match="network: there"):
+    with pytest.raises(ValueError, match="network: start: seed: there 0, here 1$"):
         fit(tiny_model(seed=1), people, reid_loss, TrainConfig(**TINY, out=tmp_path))
 
 
