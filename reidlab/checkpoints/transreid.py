@@ -89,8 +89,17 @@ def _depth(state: State) -> int:
     """
     found = numbered(state, r"base\.blocks\.(\d+)\.")
     copied = any(key.startswith("b1.") for key in state)
-    taken = copied and not any(key.startswith("base.norm.") for key in state)
-    return found + taken if found else DEPTH
+    norm = any(key.startswith("base.norm.") for key in state)
+    depth = found + (copied and not norm) if found else DEPTH
+    published = elected(state, ((POSITIONS, 2),), 0) == VITS["vit_base"]["width"]
+    if copied and published and abs(depth - DEPTH) == 1:
+        raise ValueError(
+            f"{found} blocks {'with' if norm else 'without'} base.norm beside b1 and b2: a network "
+            f"of this width has {DEPTH}. One of the parts that it never uses seems to have been "
+            f"taken out without the other; take out both base.norm and base.blocks.{DEPTH - 1}, "
+            "or neither"
+        )
+    return depth
 
 
 def _ends(depth: int) -> dict[str, Any]:

@@ -259,3 +259,21 @@ def test_what_the_network_never_uses_does_not_count_against_it():
     for parts in (0, 4):
         state = theirs(transreid(7, sizes=deep, image_size=SIZE, parts=parts))
         assert layout_of(state).share(state) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"),
+    [
+        ("base.norm.", "12 blocks without base.norm"),
+        ("base.blocks.11.", "11 blocks with base.norm"),
+    ],
+)
+def test_half_of_what_is_never_used_taken_out_is_refused_at_the_published_width(
+    golden, gone, words
+):
+    shapes = golden.json("transreid/manifest_transreid_vitb_s16")
+    state = {key: torch.empty(shape, device="meta") for key, shape in shapes.items()}
+    less = {key: tensor for key, tensor in state.items() if not key.startswith(gone)}
+    assert len(less) < len(state)
+    with pytest.raises(ValueError, match=f"{words} beside b1 and b2.*take out both"):
+        load_official("transreid", less, num_cameras=6)
